@@ -1,0 +1,87 @@
+import { z } from "zod";
+import { FAILURE_KINDS, type Snapshot } from "../metrics/snapshot.ts";
+
+const count = z.int().min(0);
+
+/** A histogram on the wire; what `buckets` holds is checked when it is decoded (metrics/codec.ts). */
+export const encodedHistogram = z.object({
+  count,
+  sum_us: z.number().min(0),
+  min_us: z.number().min(0).nullable(),
+  max_us: z.number().min(0).nullable(),
+  clamped: count.default(0),
+  buckets: z.string().max(400_000),
+});
+
+const counts = z.object({
+  scheduled: count,
+  sent: count,
+  dropped: count,
+  ok: count,
+  http_error: count,
+  network_error: count,
+  timeout: count,
+  aborted: count,
+  in_flight: count,
+  waiting: count,
+  completed_in_window: count,
+  bytes_in: count,
+  bytes_out: count,
+  reconnects: count,
+  waited_for_connection: count,
+  backlog_max: count,
+  last_end_us: z.number().min(0),
+});
+
+const errorCount = z.object({
+  kind: z.enum([...FAILURE_KINDS, "timeout", "aborted"]),
+  message: z.string().max(500),
+  count,
+});
+
+const row = z.object({
+  t_s: count,
+  scheduled: count,
+  sent: count,
+  completed: count,
+  errors: count,
+  response: encodedHistogram,
+});
+
+export const range = z.object({
+  range_id: z.string().min(1).max(64),
+  share: count,
+  from: z.int(),
+  to: z.int().nullable(),
+  step: z.int().min(1),
+});
+
+/** How far a node came in a range; `given_back`: what is left of it is free for others (a leaver's final). */
+const rangeProgress = z.object({ range_id: z.string().min(1).max(64), taken: count, given_back: z.boolean().optional() });
+
+/** The measured part of a metrics record: a load engine's Snapshot. Optional on input where a default stands. */
+export const measures = z.object({
+  counts,
+  statuses: z.record(z.string().regex(/^[1-9]\d\d$/), count).default({}),
+  errors: z.array(errorCount).max(256).default([]),
+  response: encodedHistogram,
+  service: encodedHistogram,
+  connect: encodedHistogram,
+  failed: encodedHistogram,
+  send_lateness: encodedHistogram,
+  ranges: z.array(rangeProgress).max(10_000).default([]),
+  rows: z.array(row).max(64).default([]),
+  generator: z.object({
+    cpu: z.number().min(0),
+    utilisation: z.number().min(0).max(1),
+    seconds: count,
+    saturated_seconds: count,
+    due_while_free: count,
+    sent_while_free: count,
+    pacing: z.enum(["precise", "timer"]),
+  }),
+  start_offset_us: z.number(),
+  warmup: z.object({ counts, response: encodedHistogram }).nullable().default(null),
+}) satisfies z.ZodType<Snapshot>;
+
+export type Measures = z.infer<typeof measures>;
