@@ -117,8 +117,8 @@ export function modeUs(h: Histogram): number | null {
   let lowest = 0;
   let highest = 0;
   let unbroken = false;
-  for (let left = 0, right = 0; right < edges.length; ) {
-    const start = Math.min(edges[left]!, edges[right]! - width);
+  for (let left = 0, right = 0; left < edges.length; ) {
+    const start = Math.min(edges[left]!, (edges[right] ?? Infinity) - width);
     const now = below(start + width, right) - below(start, left);
     if (now > held) {
       held = now;
