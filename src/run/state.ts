@@ -129,5 +129,5 @@ export function busyRun(state: SystemState): RunState | null {
 
 /** The schedule's zero (leader's wall clock, ms); null before the trigger. */
 export function zeroMs(run: RunState): number | null {
-  return run.trigger ? run.trigger.start_at + run.config.plan.warmup_ms : null;
+  return run.trigger ? run.trigger.start_at + (run.config.plan.warmup_s ?? 0) * 1000 : null;
 }

@@ -1,0 +1,131 @@
+import type { Control } from "../protocol/control.ts";
+import type { TestConfig, Trigger } from "../protocol/messages.ts";
+import { isFinal, membersOf, stateOf, type Member } from "./accounts.ts";
+import { hasLeft, isSilent, type Moment } from "./presence.ts";
+import { phaseOf, zeroMs, type NodeState, type RunState, type SystemState } from "./state.ts";
+
+/** A command without what the one who sends it stamps on it. */
+export type CommandBody = Control extends infer C ? (C extends Control ? Omit<C, "term" | "owner" | "command_seq" | "at_ms"> : never) : never;
+
+/** What a leader is to append now: a command, or a copy for foreign drivers. */
+export type Decision =
+  | { topic: "control"; body: CommandBody }
+  | { topic: "test_config"; message: TestConfig }
+  | { topic: "trigger"; message: Trigger };
+
+/** Slots due before this long after the decision still belong to the lost one. */
+const CUT_MS = 500;
+/** A leaver's final may be read after the heartbeat that says it left. */
+const LEFT_MS = 1_000;
+const ABORT_MS = 2_000;
+/** How long after the last possible response a final is waited for. */
+const LAST_FINAL_MS = 10_000;
+
+/**
+ * All that the leader has to decide at this moment. The only place that judges time; nothing is remembered: a decision
+ * is made again until the log holds it.
+ */
+export function decide(state: SystemState, moment: Moment): Decision[] {
+  const run = state.current === null ? undefined : state.runs.get(state.current);
+  if (!run || run.ended || run.replaced) return [];
+  if (phaseOf(run) === "created") return [...copyOfConfig(state, run), ...(run.stop ? [endedOf(state, run)] : [])];
+  const members = membersOf(run, state.measured.get(run.test_id));
+  const losses = members.flatMap((member) => lostOf(state, run, member, moment) ?? []);
+  if (losses.length > 0) return losses;
+  if (members.every((member) => isOver(state, run, member, moment)) || isOverdue(run, moment)) return [endedOf(state, run)];
+  return copyOfTrigger(state, run, moment);
+}
+
+function copyOfConfig(state: SystemState, run: RunState): Decision[] {
+  if (run.copied.test_config || !hasForeign(run)) return [];
+  const { common, plan } = run.config;
+  const message: TestConfig = {
+    test_id: run.test_id,
+    test_type: common.test_type,
+    test_message_delay: common.delay_ms,
+    message_count_per_driver: common.message_count_per_driver ?? undefined,
+    test_server: plan.target.url,
+    term: state.leadership.term,
+  };
+  return [{ topic: "test_config", message }];
+}
+
+/** Foreign drivers start when they read it: it goes out at start_at. */
+function copyOfTrigger(state: SystemState, run: RunState, moment: Moment): Decision[] {
+  if (run.copied.trigger || !hasForeign(run) || moment.now_ms < run.trigger!.start_at) return [];
+  return [{ topic: "trigger", message: { test_id: run.test_id, trigger: "YES", term: state.leadership.term } }];
+}
+
+function hasForeign(run: RunState): boolean {
+  return run.config.members.some((member) => member.foreign);
+}
+
+function lostOf(state: SystemState, run: RunState, member: Member, moment: Moment): Decision | null {
+  if (member.lost || isFinal(member) || isOver(state, run, member, moment)) return null;
+  const node = state.nodes.get(member.node_id);
+  if (!node) return null;
+  const reason =
+    node.epoch > member.epoch ? "newer_epoch" : hasLeftSilently(node, moment) ? "left" : isSilent(node, moment) ? "silent" : null;
+  if (reason === null) return null;
+  // A foreign driver that registers again is no newer epoch: it reports without one.
+  if (member.foreign && reason === "newer_epoch") return null;
+  return {
+    topic: "control",
+    body: {
+      type: "lost",
+      test_id: run.test_id,
+      node_id: member.node_id,
+      epoch: member.epoch,
+      cut_us: Math.max(0, Math.round((moment.now_ms + CUT_MS - zeroMs(run)!) * 1000)),
+      reason,
+      basis: { seq: member.measured?.snapshot?.seq ?? -1 },
+    },
+  };
+}
+
+function hasLeftSilently(node: NodeState, moment: Moment): boolean {
+  return hasLeft(node) && moment.hearing_since_ms !== null && moment.now_ms - node.heard_ms > LEFT_MS;
+}
+
+/** Nothing more is to be expected of a member. */
+function isOver(state: SystemState, run: RunState, member: Member, moment: Moment): boolean {
+  if (member.lost || isFinal(member)) return true;
+  return member.foreign && hasForeignEnded(state, run, member, moment);
+}
+
+/** It has reported, and then sent no metrics for max(5 s, 3 of its metrics intervals). */
+function hasForeignEnded(state: SystemState, run: RunState, member: Member, moment: Moment): boolean {
+  const { measured } = member;
+  if (!measured?.plain || moment.hearing_since_ms === null || !run.copied.trigger) return false;
+  const heard = Math.max(measured.heard_ms, moment.hearing_since_ms);
+  return moment.now_ms - heard > Math.max(5_000, 3 * (measured.cadence.interval_ms ?? 0));
+}
+
+/** The last possible response is 10 s ago: window, drain of what waits, and the time-out of what was sent last. */
+function isOverdue(run: RunState, moment: Moment): boolean {
+  const { schedule, plan } = run.config;
+  if (run.stop) return moment.now_ms > Math.max(run.stop.at_ms, run.trigger!.start_at) + ABORT_MS + LAST_FINAL_MS;
+  if (hasForeign(run) || schedule.window_us === null) return false;
+  return moment.now_ms > zeroMs(run)! + schedule.window_us / 1000 + 2 * plan.target.timeout_ms + LAST_FINAL_MS;
+}
+
+function endedOf(state: SystemState, run: RunState): Decision {
+  const members = membersOf(run, state.measured.get(run.test_id));
+  const states = members.map((member) => stateOf(run, member));
+  const none = run.trigger !== null && states.every((word) => word === "lost" || word === "refused");
+  return {
+    topic: "control",
+    body: {
+      type: "ended",
+      test_id: run.test_id,
+      status: run.stop ? "stopped" : none ? "failed" : "completed",
+      reason: run.stop?.reason ?? (none ? `every driver is ${[...new Set(states)].join(" or ")}` : ""),
+      basis: members.map((member) => ({
+        node_id: member.node_id,
+        epoch: member.epoch,
+        seq: member.measured?.snapshot?.seq ?? -1,
+        final: isFinal(member),
+      })),
+    },
+  };
+}

@@ -1,0 +1,258 @@
+import type { Control } from "../protocol/control.ts";
+import type { ExtendedMetrics, Heartbeat, Register } from "../protocol/messages.ts";
+import { addObservation, emptyCadence } from "./cadence.ts";
+import type { Entry, EntryOf } from "./entry.ts";
+import { memberKey, phaseOf, type Measured, type NodeState, type RunState, type SystemState } from "./state.ts";
+
+/** Delays kept per node: their minimum is the least disturbed one. */
+const DELAYS_KEPT = 30;
+/** Metrics of tests that no config was read for: kept for this many tests. */
+const UNCONFIGURED_TESTS_KEPT = 64;
+/** Distinct reasons counted apart, so that rubbish cannot grow the state. */
+const REASONS_KEPT = 200;
+
+/**
+ * Takes one record of the log into the state. Uses no clock and never judges; changes `state` in place and returns it.
+ * Commands (control) count in the order of their offsets; observations (register, heartbeat, metrics) count as a
+ * maximum per key. So any interleaving of the topics, and any repetition, gives the same state.
+ */
+export function fold(state: SystemState, entry: Entry): SystemState {
+  if ("rejected" in entry) {
+    increment(state.rejected, `${entry.topic}: ${entry.rejected}`);
+    return state;
+  }
+  switch (entry.topic) {
+    case "register":
+      foldRegister(state, entry.message, entry);
+      break;
+    case "heartbeat":
+      foldHeartbeat(state, entry.message, entry);
+      break;
+    case "metrics":
+      foldMetrics(state, entry);
+      break;
+    case "control":
+      foldControl(state, entry.message, entry.offset);
+      break;
+    case "test_config":
+    case "trigger":
+      if (entry.message.term !== undefined) foldCopy(state, entry.message.test_id, entry.topic);
+      break;
+  }
+  return state;
+}
+
+function increment(counts: Map<string, number>, reason: string): void {
+  const key = counts.has(reason) || counts.size < REASONS_KEPT ? reason : "other";
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+type Heard = Pick<EntryOf<"register">, "offset" | "timestamp_ms" | "heard_ms">;
+
+function foldRegister(state: SystemState, message: Register, { offset, timestamp_ms, heard_ms }: Heard): void {
+  const node = nodeOf(state, message.node_id);
+  node.heard_ms = Math.max(node.heard_ms, heard_ms);
+  if (offset < node.epoch) return;
+  node.epoch = offset;
+  node.foreign = message.v === undefined || message.boot_id === undefined;
+  node.node_ip = message.node_ip;
+  node.labels = message.labels ?? {};
+  addObservation(node.cadence, timestamp_ms, false);
+}
+
+function nodeOf(state: SystemState, node_id: string): NodeState {
+  let node = state.nodes.get(node_id);
+  if (!node) {
+    node = {
+      node_id,
+      node_ip: "",
+      labels: {},
+      foreign: true,
+      epoch: -1,
+      heartbeat: null,
+      cadence: emptyCadence(),
+      heard_ms: Number.NEGATIVE_INFINITY,
+      delays_ms: [],
+    };
+    state.nodes.set(node_id, node);
+  }
+  return node;
+}
+
+function foldHeartbeat(state: SystemState, message: Heartbeat, heard: Heard): void {
+  if (message.kind === "orchestrator") {
+    const known = state.orchestrators.get(message.node_id);
+    if (known && known.heartbeat.timestamp >= message.timestamp) return;
+    state.orchestrators.set(message.node_id, { heartbeat: message, timestamp_ms: heard.timestamp_ms, heard_ms: heard.heard_ms });
+    return;
+  }
+  const node = nodeOf(state, message.node_id);
+  node.heard_ms = Math.max(node.heard_ms, heard.heard_ms);
+  if (message.kind === "plain") {
+    addObservation(node.cadence, heard.timestamp_ms, true);
+    return;
+  }
+  // A register record may be gone (kept for 7 days), or not read yet: the heartbeat names the epoch too.
+  if (message.epoch > node.epoch) {
+    node.epoch = message.epoch;
+    node.foreign = false;
+    node.node_ip = message.node_ip ?? node.node_ip;
+    node.labels = message.labels ?? node.labels;
+  }
+  const newest = node.heartbeat;
+  const newer =
+    !newest || message.epoch > newest.epoch || (message.epoch === newest.epoch && message.timestamp > newest.timestamp);
+  if (!newer) return;
+  if (newest && newest.epoch !== message.epoch) node.delays_ms = [];
+  node.delays_ms.push(heard.heard_ms - message.timestamp);
+  if (node.delays_ms.length > DELAYS_KEPT) node.delays_ms.shift();
+  node.heartbeat = message;
+}
+
+function foldMetrics(state: SystemState, { message, offset, timestamp_ms, heard_ms }: EntryOf<"metrics">): void {
+  const members = measuredOf(state, message.test_id);
+  if (!members) return;
+  const epoch = message.kind === "snapshot" ? message.epoch : null;
+  const member = memberOf(members, message.node_id, epoch);
+  member.heard_ms = Math.max(member.heard_ms, heard_ms);
+  if (message.kind === "snapshot") {
+    foldSnapshot(member, message);
+    return;
+  }
+  addObservation(member.cadence, timestamp_ms, true);
+  if (offset < member.plain_offset) return;
+  member.plain = message;
+  member.plain_offset = offset;
+}
+
+function measuredOf(state: SystemState, test_id: string): Map<string, Measured> | null {
+  const known = state.measured.get(test_id);
+  if (known) return known;
+  if (!state.runs.has(test_id) && state.measured.size - state.runs.size >= UNCONFIGURED_TESTS_KEPT) {
+    increment(state.rejected, "metrics: too many tests without a config");
+    return null;
+  }
+  const fresh = new Map<string, Measured>();
+  state.measured.set(test_id, fresh);
+  return fresh;
+}
+
+function memberOf(members: Map<string, Measured>, node_id: string, epoch: number | null): Measured {
+  const key = memberKey(node_id, epoch);
+  let member = members.get(key);
+  if (!member) {
+    member = {
+      node_id,
+      epoch,
+      snapshot: null,
+      final_seq: -1,
+      rows: new Map(),
+      plain: null,
+      plain_offset: -1,
+      cadence: emptyCadence(),
+      heard_ms: Number.NEGATIVE_INFINITY,
+    };
+    members.set(key, member);
+  }
+  return member;
+}
+
+function foldSnapshot(member: Measured, message: ExtendedMetrics): void {
+  for (const row of message.rows) {
+    const known = member.rows.get(row.t_s);
+    if (!known || known.seq < message.seq) member.rows.set(row.t_s, { seq: message.seq, row });
+  }
+  if (message.final && message.seq > member.final_seq) member.final_seq = message.seq;
+  if (!member.snapshot || message.seq > member.snapshot.seq) member.snapshot = { ...message, rows: [] };
+}
+
+function foldCopy(state: SystemState, test_id: string, topic: "test_config" | "trigger"): void {
+  let copied = state.runs.get(test_id)?.copied ?? state.copies.get(test_id);
+  if (!copied) {
+    if (state.copies.size >= UNCONFIGURED_TESTS_KEPT) return;
+    copied = { test_config: false, trigger: false };
+    state.copies.set(test_id, copied);
+  }
+  copied[topic] = true;
+}
+
+/** Why a command does not count; null: it does. */
+export function refusal(state: SystemState, command: Control): string | null {
+  const { term, owner, command_seq } = state.leadership;
+  if (command.type === "claim") return command.term === term + 1 ? null : "claim of a term that is not the next";
+  if (command.term !== term) return "command of another term";
+  if (command.owner !== owner) return "command of another owner";
+  if (command.command_seq !== command_seq + 1) return "command repeated or out of order";
+  if (command.type === "config") return null;
+  return state.runs.has(command.test_id) ? null : "command about a test that is not known";
+}
+
+function foldControl(state: SystemState, command: Control, offset: number): void {
+  const reason = refusal(state, command);
+  if (reason !== null) {
+    increment(state.stale, reason);
+    return;
+  }
+  if (command.type === "claim") {
+    state.leadership = { term: command.term, owner: command.owner, claim_offset: offset, command_seq: command.command_seq };
+    return;
+  }
+  state.leadership.command_seq = command.command_seq;
+  if (command.type === "config") {
+    foldConfig(state, command, offset);
+    return;
+  }
+  const run = state.runs.get(command.test_id)!;
+  if (run.replaced || run.ended) return;
+  switch (command.type) {
+    case "trigger":
+      run.trigger ??= command;
+      break;
+    case "lost": {
+      const key = memberKey(command.node_id, command.epoch);
+      if (!run.lost.has(key)) run.lost.set(key, command);
+      break;
+    }
+    case "assign":
+      run.assigns.push(command);
+      break;
+    case "stop":
+      run.stop ??= command;
+      break;
+    case "ended":
+      run.ended = command;
+      run.ended_offset = offset;
+      break;
+    case "retarget":
+      break;
+  }
+}
+
+function foldConfig(state: SystemState, config: Extract<Control, { type: "config" }>, offset: number): void {
+  if (state.runs.has(config.test_id)) return;
+  const before = state.current === null ? undefined : state.runs.get(state.current);
+  if (before && phaseOf(before) === "created") before.replaced = true;
+  const run: RunState = {
+    test_id: config.test_id,
+    config,
+    config_offset: offset,
+    trigger: null,
+    stop: null,
+    lost: new Map(),
+    assigns: [],
+    ended: null,
+    ended_offset: null,
+    replaced: false,
+    copied: state.copies.get(config.test_id) ?? { test_config: false, trigger: false },
+  };
+  state.copies.delete(config.test_id);
+  state.runs.set(config.test_id, run);
+  state.current = config.test_id;
+}
+
+/** Lets go of a finished or replaced test, once its report is kept elsewhere. Its id stays known as long as the log names it. */
+export function forget(state: SystemState, test_id: string): void {
+  if (state.current === test_id) return;
+  state.runs.delete(test_id);
+  state.measured.delete(test_id);
+}

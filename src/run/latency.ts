@@ -1,0 +1,73 @@
+import { decodeInto, type EncodedHistogram } from "../metrics/codec.ts";
+import { createHistogram, type Histogram } from "../metrics/histogram.ts";
+import { percentilesUs, summarize, type LatencySummary } from "../metrics/statistics.ts";
+import type { Measures } from "../protocol/measures.ts";
+import type { PlainMetrics } from "../protocol/messages.ts";
+import type { Account } from "./accounts.ts";
+import type { Latency, NodeReport } from "./report-schema.ts";
+
+/** The histograms of one node, or of several merged. */
+export interface Measurements {
+  response: Histogram;
+  service: Histogram;
+  connect: Histogram;
+  failed: Histogram;
+  send_lateness: Histogram;
+}
+
+/** Merges what several nodes measured: the same as if one had measured all of it. */
+export function mergeMeasures(parts: readonly Measures[]): Measurements {
+  const merged = (pick: (part: Measures) => EncodedHistogram): Histogram => {
+    const histogram = createHistogram();
+    for (const part of parts) decodeInto(histogram, pick(part));
+    return histogram;
+  };
+  return {
+    response: merged((part) => part.response),
+    service: merged((part) => part.service),
+    connect: merged((part) => part.connect),
+    failed: merged((part) => part.failed),
+    send_lateness: merged((part) => part.send_lateness),
+  };
+}
+
+/**
+ * How many requests rank above every completed one: failed and dropped ones. So the response's percentiles rank over
+ *
+ *     N = scheduled - aborted - unknown = completed + dropped + network_error + timeout
+ */
+export function infiniteOf({ dropped, network_error, timeout }: Pick<Account, "dropped" | "network_error" | "timeout">): number {
+  return dropped + network_error + timeout;
+}
+
+export function latencyOf(measured: Measurements, infinite: number): Latency {
+  return {
+    response: summarize(measured.response, infinite),
+    service: summarize(measured.service),
+    connect: summarize(measured.connect),
+    failed: summarize(measured.failed),
+  };
+}
+
+/** A foreign node's own summary under the same names; what it does not say is null. */
+export function latencyOfSummary(plain: PlainMetrics | null): Latency {
+  const nothing = summarize(createHistogram());
+  if (!plain) return { response: nothing, service: nothing, connect: nothing, failed: nothing };
+  const { mean_latency, median_latency, min_latency, max_latency, mode_latency } = plain.metrics;
+  const response: LatencySummary = {
+    ...nothing,
+    min_ms: min_latency,
+    max_ms: max_latency,
+    mean_ms: mean_latency,
+    median_ms: median_latency,
+    mode_ms: mode_latency,
+  };
+  return { response, service: nothing, connect: nothing, failed: nothing };
+}
+
+/** How late requests went out, whole us. */
+export function latenessOf(histogram: Histogram): NodeReport["send_lateness_us"] {
+  if (histogram.count === 0) return { p50: null, p99: null, max: null };
+  const [p50, p99] = percentilesUs(histogram, [0.5, 0.99]);
+  return { p50: p50 ?? null, p99: p99 ?? null, max: histogram.max_us };
+}
