@@ -118,7 +118,8 @@ export function modeUs(h: Histogram): number | null {
   let highest = 0;
   let unbroken = false;
   for (let left = 0, right = 0; left < edges.length; ) {
-    const start = Math.min(edges[left]!, (edges[right] ?? Infinity) - width);
+    const inside = right < edges.length;
+    const start = inside ? Math.min(edges[left]!, edges[right]! - width) : edges[left]!;
     const now = below(start + width, right) - below(start, left);
     if (now > held) {
       held = now;
@@ -131,7 +132,7 @@ export function modeUs(h: Histogram): number | null {
       highest = start;
     }
     if (edges[left] === start) left += 1;
-    if (edges[right] === start + width) right += 1;
+    if (inside && edges[right] === start + width) right += 1;
   }
   // Edges are counted from half a us below the first whole us of a bucket.
   return clamp((lowest + highest + width - 1) / 2, h.min_us, h.max_us);
