@@ -1,0 +1,279 @@
+// A Kafka broker of our own: for `npm run kafka`, and for tests.
+import { spawn, execFile, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { access, constants, mkdir, mkdtemp, open, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { homedir, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { Connection, metadataV8 } from "@platformatic/kafka";
+
+const POM = new URL("../kafka/pom.xml", import.meta.url).pathname;
+const KAFKA_VERSION = /<kafka\.version>(.+)<\/kafka\.version>/.exec(readFileSync(POM, "utf8"))?.[1] ?? "";
+const JAVA_NEEDED = 17;
+const READY_MS = 60_000;
+const POLL_MS = 100;
+
+export interface BrokerOptions {
+  /** 0: any free one. */
+  port?: number;
+  /** How long the cluster remembers a broker that was killed: only then does a restarted one serve again. */
+  session_timeout_ms?: number;
+  heap_mb?: number;
+  /** Told what is being done. */
+  log?: (line: string) => void;
+}
+
+export interface Broker {
+  /** HOST:PORT */
+  readonly brokers: string;
+  readonly pid: number | undefined;
+  /** Ends the process at once, as a crash would; the data stays. */
+  kill9(): Promise<void>;
+  /** Starts it again on the same port and data, and resolves when it serves. */
+  restart(): Promise<void>;
+  /** Stops the process without ending it: connections stay open, nobody answers. */
+  pause(): void;
+  resume(): void;
+  /** Ends the process and removes the data. */
+  stop(): Promise<void>;
+}
+
+/** What is missing to start a broker here, as lines to show; null when nothing is. */
+export async function missingForBroker(): Promise<string | null> {
+  const found = await javaVersion();
+  const missing: string[] = [];
+  if (found === null) missing.push(`Java ${JAVA_NEEDED} or newer (Debian: apt-get install openjdk-17-jre-headless)`);
+  else if (found < JAVA_NEEDED) missing.push(`Java ${JAVA_NEEDED} or newer (this is Java ${found})`);
+  if (!process.env.KAFKA_HOME && !existsSync(jarsFolder()) && !(await isOnPath("mvn"))) {
+    missing.push("Maven (Debian: apt-get install maven), or KAFKA_HOME=the folder of an unpacked Kafka");
+  }
+  return missing.length > 0 ? `A Kafka broker needs:\n  - ${missing.join("\n  - ")}` : null;
+}
+
+/**
+ * Starts a single broker (KRaft) on 127.0.0.1 with its data in a temporary folder, and resolves when it serves. It does
+ * not outlive this process, however this process ends.
+ */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const missing = await missingForBroker();
+  if (missing !== null) throw new Error(missing);
+  const log = options.log ?? (() => {});
+  const classpath = join(await jars(log), "*");
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOn(classpath, options, log);
+    } catch (error) {
+      // Another process may have taken the free port in the meantime.
+      if (options.port || attempt === 3) throw error;
+    }
+  }
+}
+
+async function startOn(classpath: string, options: BrokerOptions, log: (line: string) => void): Promise<Broker> {
+  const port = await freePort(options.port);
+  const folder = await mkdtemp(join(tmpdir(), "onrush-kafka-"));
+  const config = join(folder, "server.properties");
+  const output = join(folder, "broker.log");
+  let running: Running | null = null;
+
+  async function start(): Promise<void> {
+    running = await launch(classpath, config, folder, output, options.heap_mb ?? 256);
+    await untilServing(port, running, output);
+  }
+
+  async function end(signal: NodeJS.Signals): Promise<void> {
+    if (!running) return;
+    const { java, exited } = running;
+    java.kill("SIGCONT");
+    java.kill(signal);
+    await exited;
+    running.watchdog.kill("SIGKILL");
+    running = null;
+  }
+
+  async function stop(): Promise<void> {
+    await end("SIGKILL");
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  try {
+    await writeFile(config, properties(folder, port, await freePort(), options.session_timeout_ms ?? 9_000));
+    log("preparing its data folder");
+    await format(classpath, config);
+    log("starting the broker");
+    await start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    brokers: `127.0.0.1:${port}`,
+    get pid() {
+      return running?.java.pid;
+    },
+    kill9: () => end("SIGKILL"),
+    restart: async () => {
+      await end("SIGKILL");
+      await start();
+    },
+    pause: () => void running?.java.kill("SIGSTOP"),
+    resume: () => void running?.java.kill("SIGCONT"),
+    stop,
+  };
+}
+
+function properties(folder: string, port: number, controller_port: number, session_timeout_ms: number): string {
+  return [
+    "process.roles=broker,controller",
+    "node.id=1",
+    `controller.quorum.voters=1@127.0.0.1:${controller_port}`,
+    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller_port}`,
+    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
+    "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "controller.listener.names=CONTROLLER",
+    "inter.broker.listener.name=PLAINTEXT",
+    `log.dirs=${join(folder, "data")}`,
+    "offsets.topic.replication.factor=1",
+    "transaction.state.log.replication.factor=1",
+    "transaction.state.log.min.isr=1",
+    `broker.session.timeout.ms=${session_timeout_ms}`,
+    `broker.heartbeat.interval.ms=${Math.floor(session_timeout_ms / 6)}`,
+    "",
+  ].join("\n");
+}
+
+async function format(classpath: string, config: string): Promise<void> {
+  const cluster_id = randomBytes(16).toString("base64url").replace(/^-/, "A");
+  const args = [...jvm(64), "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config];
+  await promisify(execFile)(java(), args);
+}
+
+interface Running {
+  java: ChildProcess;
+  watchdog: ChildProcess;
+  exited: Promise<void>;
+}
+
+async function launch(classpath: string, config: string, folder: string, output: string, heap_mb: number) {
+  const file = await open(output, "a");
+  // Groups of their own: Ctrl-C in a terminal reaches this process alone, which then stops the broker.
+  const broker = spawn(java(), [...jvm(heap_mb), "-cp", classpath, "kafka.Kafka", config], {
+    stdio: ["ignore", file.fd, file.fd],
+    detached: true,
+    cwd: folder,
+  });
+  const exited = new Promise<void>((resolve) => {
+    broker.once("exit", () => resolve());
+    broker.once("error", () => resolve());
+  });
+  await file.close();
+  // Its input ends when this process does, even by kill -9: then it ends the broker.
+  const script = 'cat >/dev/null; kill -9 "$1" 2>/dev/null; rm -rf "$2"';
+  const watchdog = spawn("sh", ["-c", script, "sh", String(broker.pid ?? 0), folder], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  watchdog.on("error", () => {});
+  watchdog.stdin.on("error", () => {});
+  (watchdog.stdin as unknown as { unref(): void }).unref();
+  watchdog.unref();
+  broker.unref();
+  return { java: broker, watchdog, exited };
+}
+
+async function untilServing(port: number, { java: broker }: Running, output: string): Promise<void> {
+  const deadline = performance.now() + READY_MS;
+  while (!(await isServing(port))) {
+    const has_ended = broker.pid === undefined || broker.exitCode !== null || broker.signalCode !== null;
+    if (has_ended || performance.now() > deadline) {
+      const tail = (await readFile(output, "utf8").catch(() => "")).split("\n").slice(-15).join("\n");
+      const what = has_ended ? "ended while it started" : `did not serve within ${READY_MS / 1_000} s`;
+      throw new Error(`The Kafka broker on port ${port} ${what}:\n${tail}`);
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+// It serves when it knows itself as a broker: a restarted one may answer long before.
+async function isServing(port: number): Promise<boolean> {
+  const connection = new Connection("onrush-probe", { connectTimeout: 1_000, requestTimeout: 2_000 });
+  connection.on("error", () => {});
+  try {
+    await connection.connect("127.0.0.1", port);
+    const { brokers } = await metadataV8.api.async(connection, [], false);
+    return brokers.length > 0;
+  } catch {
+    return false;
+  } finally {
+    connection.socket?.destroy();
+  }
+}
+
+function jvm(heap_mb: number): string[] {
+  return [`-Xmx${heap_mb}m`, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"];
+}
+
+function java(): string {
+  const home = process.env.JAVA_HOME;
+  return home && existsSync(join(home, "bin", "java")) ? join(home, "bin", "java") : "java";
+}
+
+async function javaVersion(): Promise<number | null> {
+  try {
+    const { stderr } = await promisify(execFile)(java(), ["-version"]);
+    const [, major, minor] = /version "(\d+)(?:\.(\d+))?/.exec(stderr) ?? [];
+    return major === undefined ? null : Number(major === "1" ? minor : major);
+  } catch {
+    return null;
+  }
+}
+
+async function isOnPath(program: string): Promise<boolean> {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  const found = await Promise.allSettled(folders.map((folder) => access(join(folder, program), constants.X_OK)));
+  return found.some(({ status }) => status === "fulfilled");
+}
+
+function jarsFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "onrush", `kafka-${KAFKA_VERSION}`);
+}
+
+// The broker's jars. Fetched into a folder of this process and renamed, so that a folder that exists is complete.
+async function jars(log: (line: string) => void): Promise<string> {
+  if (process.env.KAFKA_HOME) return join(process.env.KAFKA_HOME, "libs");
+  const folder = jarsFolder();
+  if (existsSync(folder)) return folder;
+  const parent = join(folder, "..");
+  await mkdir(parent, { recursive: true });
+  const partial = await mkdtemp(`${folder}.partial-`);
+  log(`fetching Kafka ${KAFKA_VERSION} by Maven into ${folder} (43 MB, once)`);
+  const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${partial}`];
+  const progress = setInterval(() => void readdir(partial).then((done) => log(`  ${done.length} files`)), 2_000);
+  try {
+    await promisify(execFile)("mvn", ["-q", "-B", "-C", "-f", POM, ...goal]);
+    await rename(partial, folder).catch((error: unknown) => {
+      if (!existsSync(folder)) throw error;
+    });
+  } catch (error) {
+    const { stdout = "", message } = error as { stdout?: string; message: string };
+    throw new Error(`Maven could not fetch Kafka ${KAFKA_VERSION}:\n${stdout || message}`, { cause: error });
+  } finally {
+    clearInterval(progress);
+    await rm(partial, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+async function freePort(wanted = 0): Promise<number> {
+  const server = createServer();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", () => reject(new Error(`Port ${wanted} of 127.0.0.1 is taken: choose another one with --port`)));
+  server.listen(wanted, "127.0.0.1", resolve);
+  await promise;
+  const { port } = server.address() as AddressInfo;
+  await new Promise((closed) => server.close(closed));
+  return port;
+}
