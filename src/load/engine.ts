@@ -1,5 +1,17 @@
+import { availableParallelism } from "node:os";
+import { createSecureContext } from "node:tls";
 import type { FailureKind, Snapshot } from "../metrics/snapshot.ts";
 import type { Range, Schedule } from "../plan/schedule.ts";
+import { Accounts } from "./accounts.ts";
+import { createClosedLoop } from "./closed.ts";
+import { Connection, type Wire } from "./connection.ts";
+import { createHealth } from "./health.ts";
+import type { LoopOptions } from "./loop.ts";
+import { createOpenLoop } from "./open.ts";
+import { createPreparation } from "./prepare.ts";
+import { buildRequest } from "./request.ts";
+import { createSweep } from "./sweep.ts";
+import { makeTime } from "./time.ts";
 
 /** A target after its name was resolved once; every connection of a test goes to this address. */
 export interface LoadTarget {
@@ -47,4 +59,125 @@ export interface LoadEngine {
   readonly finished: Promise<void>;
   /** Closes every connection. */
   close(): Promise<void>;
+}
+
+export interface EngineOptions {
+  /** ms, monotonic; start() is told in it. Default: performance.now. */
+  clock?: () => number;
+  /** Cores of the machine. Default: os.availableParallelism(). */
+  cores?: number;
+  /** Threads of this process that load, this one included. Default: 1. */
+  load_threads?: number;
+}
+
+/** Opening the connections takes no longer than this; the rest is opened under load. */
+const PREPARE_LIMIT_MS = 5000;
+const READ_BUFFER_BYTES = 64 * 1024;
+
+/**
+ * One test's load from the calling thread. It throws RangeError for a request that cannot be put into bytes.
+ * A network failure is never thrown: it is counted.
+ */
+export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): LoadEngine {
+  const clock = options.clock ?? (() => performance.now());
+  const cores = options.cores ?? availableParallelism();
+  const time = makeTime(clock);
+  const accounts = new Accounts(job, time);
+  const connections: Connection[] = [];
+  const sweep = createSweep(connections, clock);
+  const wire: Wire = {
+    target: job.target,
+    request: buildRequest(job.target, job.test_id),
+    time,
+    timeout_us: job.timeout_us,
+    secure_context: job.target.protocol === "https:" ? createSecureContext() : undefined,
+    // Where reads are completed by the system (Windows), each needs memory of its own.
+    read_buffer: process.platform === "win32" ? null : Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+    deadline: (at_ms) => sweep.deadline(at_ms),
+    moved: (due_us, bytes_in, bytes_out) => accounts.moved(due_us, bytes_in, bytes_out),
+  };
+  const preparation = createPreparation(connections, (connect_us, first) => accounts.connected(connect_us, first));
+  for (let i = 0; i < job.connections; i++) connections.push(new Connection(wire, preparation.owner));
+
+  let state: "new" | "started" | "stopping" | "finished" = "new";
+  let abort_timer: NodeJS.Timeout | undefined;
+  let resolveFinished = (): void => {};
+  const finished = new Promise<void>((resolve) => (resolveFinished = resolve));
+
+  const { schedule } = job;
+  const loopOptions: LoopOptions = {
+    connections,
+    accounts,
+    time,
+    waker: { pacing: job.pacing, core_to_spare: (options.load_threads ?? 1) + 2 <= cores },
+    onFinished: finish,
+  };
+  const loop =
+    schedule.kind === "closed" ? createClosedLoop(job, schedule, loopOptions) : createOpenLoop(job, schedule, loopOptions);
+  const health = createHealth(clock, () => loop.waker.emptySpin());
+
+  function finish(): void {
+    if (state === "finished") return;
+    state = "finished";
+    clearTimeout(abort_timer);
+    health.end();
+    resolveFinished();
+  }
+
+  function stop(grace_ms: number): void {
+    if (state === "finished") return;
+    if (state === "new") {
+      finish();
+      return;
+    }
+    state = "stopping";
+    loop.stop();
+    clearTimeout(abort_timer);
+    if (grace_ms > 0) abort_timer = setTimeout(abort, grace_ms);
+    else abort();
+  }
+
+  function abort(): void {
+    for (const connection of connections) connection.abort();
+  }
+
+  return {
+    finished,
+
+    prepare: () => preparation.openAll(Math.min(PREPARE_LIMIT_MS, job.timeout_us / 1000)),
+
+    start(zero_ms) {
+      if (state !== "new") return;
+      state = "started";
+      time.zero_ms = zero_ms;
+      for (const connection of connections) {
+        connection.owner = loop;
+        connection.free_since_us = -Infinity;
+      }
+      health.begin(zero_ms - clock());
+      loop.start();
+    },
+
+    stop: (grace_ms = 2000) => stop(grace_ms),
+
+    async snapshot() {
+      return {
+        ...accounts.snapshot(),
+        ranges: loop.progress(),
+        generator: {
+          ...health.read(),
+          due_while_free: accounts.due_while_free,
+          sent_while_free: accounts.sent_while_free,
+          pacing: loop.waker.pacing(),
+        },
+        start_offset_us: loop.startOffset(),
+      };
+    },
+
+    async close() {
+      stop(0);
+      sweep.close();
+      for (const connection of connections) connection.dispose();
+    },
+  };
 }

@@ -1,0 +1,78 @@
+import type { GeneratorHealth } from "../metrics/snapshot.ts";
+
+const SATURATED = 0.95;
+const SECOND_MS = 1000;
+
+export type Load = Pick<GeneratorHealth, "cpu" | "utilisation" | "seconds" | "saturated_seconds">;
+
+interface Sample {
+  at_ms: number;
+  /** CPU time of the process, user and system. */
+  cpu_us: number;
+  active_ms: number;
+  idle_ms: number;
+  empty_spin_us: number;
+}
+
+/**
+ * How busy this thread and its process are between `begin` and `end`.
+ *
+ *     cpu         = CPU time of the process / elapsed
+ *     utilisation = (time the event loop was active - empty spin) / (active + idle)
+ */
+export function createHealth(clock: () => number, emptySpin: () => number) {
+  let first: Sample | null = null;
+  let last: Sample | null = null;
+  let second: Sample | null = null;
+  let seconds = 0;
+  let saturated_seconds = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  function sample(): Sample {
+    const { user, system } = process.cpuUsage();
+    const { active, idle } = performance.eventLoopUtilization();
+    const empty_spin_us = emptySpin();
+    return { at_ms: clock(), cpu_us: user + system, active_ms: active, idle_ms: idle, empty_spin_us };
+  }
+
+  function tick(): void {
+    const now = sample();
+    if (second === null || now.at_ms - second.at_ms < 0.99 * SECOND_MS) return;
+    seconds++;
+    if (utilisation(second, now) > SATURATED) saturated_seconds++;
+    second = now;
+  }
+
+  return {
+    /** `delay_ms` from now. */
+    begin(delay_ms: number): void {
+      timer = setTimeout(() => {
+        first = second = sample();
+        timer = setInterval(tick, SECOND_MS);
+      }, Math.max(0, delay_ms));
+    },
+    end(): void {
+      clearTimeout(timer);
+      if (first !== null) last ??= sample();
+    },
+    read(): Load {
+      const now = last ?? sample();
+      const since = first ?? now;
+      const elapsed_us = (now.at_ms - since.at_ms) * 1000;
+      return {
+        cpu: elapsed_us > 0 ? (now.cpu_us - since.cpu_us) / elapsed_us : 0,
+        utilisation: utilisation(since, now),
+        seconds,
+        saturated_seconds,
+      };
+    },
+  };
+}
+
+function utilisation(from: Sample, to: Sample): number {
+  const active_ms = to.active_ms - from.active_ms;
+  const total_ms = active_ms + to.idle_ms - from.idle_ms;
+  if (total_ms <= 0) return 0;
+  const empty_ms = (to.empty_spin_us - from.empty_spin_us) / 1000;
+  return Math.min(1, Math.max(0, (active_ms - empty_ms) / total_ms));
+}
