@@ -1,13 +1,14 @@
 import type { z } from "zod";
 import { control, type Control } from "./control.ts";
 import {
-  heartbeat,
-  metrics,
-  register,
+  heartbeatSchema,
+  metricsSchema,
+  registerSchema,
   testConfig,
   trigger,
   type DriverHeartbeat,
   type ExtendedMetrics,
+  type Fields,
   type Heartbeat,
   type Metrics,
   type OrchestratorHeartbeat,
@@ -17,6 +18,7 @@ import {
   type TestConfig,
   type Trigger,
 } from "./messages.ts";
+import { isRecord } from "./scalars.ts";
 import type { Topic } from "./topics.ts";
 
 /** What a record of each topic means, after decoding. */
@@ -57,13 +59,14 @@ export class ProtocolError extends Error {
   }
 }
 
-const SCHEMAS: { [T in Topic]: z.ZodType<MessageOf[T]> } = {
-  register,
-  test_config: testConfig,
-  trigger,
-  metrics,
-  heartbeat,
-  control,
+/** The schema of a record: chosen by what the record says that it is, so that nothing is validated twice. */
+const SCHEMAS: { [T in Topic]: (record: Fields) => z.ZodType<MessageOf[T]> } = {
+  register: registerSchema,
+  test_config: () => testConfig,
+  trigger: () => trigger,
+  metrics: metricsSchema,
+  heartbeat: heartbeatSchema,
+  control: () => control,
 };
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -76,47 +79,75 @@ const encoder = new TextEncoder();
 export function decodeMessage<T extends Topic>(topic: T, value: Uint8Array | null): MessageOf[T] {
   if (value === null || value.byteLength === 0) throw new ProtocolError(topic, "no value");
   if (value.byteLength > MAX_RECORD_BYTES) throw new ProtocolError(topic, `larger than ${MAX_RECORD_BYTES} bytes`);
-  const parsed = parseJson(topic, value);
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-    throw new ProtocolError(topic, "expected a JSON object");
-  }
-  const result = SCHEMAS[topic].safeParse(parsed);
+  const parsed = parseJson(topic, textOf(topic, value));
+  if (!isRecord(parsed)) throw new ProtocolError(topic, "expected a JSON object");
+  const result = SCHEMAS[topic](parsed).safeParse(parsed);
   if (result.success) return result.data;
-  throw new ProtocolError(topic, firstIssue(result.error.issues));
+  throw new ProtocolError(topic, reasonOf(result.error.issues[0]));
 }
 
-function parseJson(topic: Topic, value: Uint8Array): unknown {
+function textOf(topic: Topic, value: Uint8Array): string {
   try {
-    return JSON.parse(decoder.decode(value));
+    return decoder.decode(value);
+  } catch {
+    throw new ProtocolError(topic, "not UTF-8");
+  }
+}
+
+function parseJson(topic: Topic, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    if (text.length > MAX_REPAIRED_LENGTH || !/NaN|Infinity/.test(text)) throw new ProtocolError(topic, "not JSON");
+  }
+  try {
+    return JSON.parse(text.replace(NOT_A_NUMBER, (found) => (found.startsWith('"') ? found : "null")));
   } catch {
     throw new ProtocolError(topic, "not JSON");
   }
 }
 
-type Issues = z.core.$ZodIssue[];
+// Python writes NaN and Infinity as they are: no JSON, but common where nothing was measured. Strings are passed over;
+// their closing quote is optional so that the time is linear in the length.
+const NOT_A_NUMBER = /"(?:[^"\\]|\\.)*"?|-?\b(?:NaN|Infinity)\b/g;
+const MAX_REPAIRED_LENGTH = 16_384;
 
-/** The first mistake, by place and expectation. In a union: of the alternative that came furthest. */
-function firstIssue(issues: Issues, path: PropertyKey[] = []): string {
-  const issue = issues[0];
+/** Fields whose keys are the sender's own words. */
+const MAPS = new Set<PropertyKey>(["labels", "statuses", "headers"]);
+
+/** A mistake by place and expectation: field names that the schema has, and nothing that the record says. */
+function reasonOf(issue: z.core.$ZodIssue | undefined): string {
   if (!issue) return "invalid";
-  const at = [...path, ...issue.path];
-  if (issue.code === "invalid_union" && issue.errors.length > 0) {
-    const furthest = issue.errors.reduce((best, alternative) => (depth(alternative) > depth(best) ? alternative : best));
-    return firstIssue(furthest, at);
-  }
-  const place = at.map(String).join(".").replace(/[^A-Za-z0-9_.-]/g, "?").slice(0, 80);
-  return `${place === "" ? "record" : place}: ${issue.code === "custom" ? issue.message : issue.code}`;
+  let place = "";
+  issue.path.forEach((key, at) => {
+    const own = at > 0 && MAPS.has(issue.path[at - 1]!);
+    place += typeof key === "number" ? "[]" : `${place === "" ? "" : "."}${own ? "*" : String(key)}`;
+  });
+  return `${place === "" ? "record" : place}: ${expectationOf(issue)}`;
 }
 
-function depth(issues: Issues): number {
-  return issues[0]?.path.length ?? 0;
+function expectationOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "custom") return issue.message;
+  return issue.code === "invalid_type" ? `expected ${issue.expected}` : issue.code;
 }
 
 /** One record's value. The plain fields stand first, under the names of the common format. */
 export function encodeMessage<T extends Topic>(topic: T, message: OutgoingOf[T]): Uint8Array {
+  return encoder.encode(JSON.stringify(wireOf(topic, message)));
+}
+
+function wireOf<T extends Topic>(topic: T, message: OutgoingOf[T]): object {
   if (topic === "register") {
     const { node_id, node_ip, message_type, ...rest } = message as Register;
-    return encoder.encode(JSON.stringify({ node_id, node_IP: node_ip, message_type, ...rest }));
+    return { node_id, node_IP: node_ip, message_type, ...rest };
   }
-  return encoder.encode(JSON.stringify(message));
+  if (topic === "metrics") {
+    const { node_id, test_id, report_id, metrics, ...rest } = message as OutgoingOf["metrics"];
+    return { node_id, test_id, report_id, metrics, ...rest, kind: undefined };
+  }
+  if (topic === "heartbeat") {
+    const { node_id, heartbeat, timestamp, ...rest } = message as OutgoingOf["heartbeat"];
+    return { node_id, heartbeat, timestamp, ...rest, kind: undefined };
+  }
+  return message;
 }

@@ -1,14 +1,22 @@
 import { z } from "zod";
 import { FAILURE_KINDS, type Snapshot } from "../metrics/snapshot.ts";
-
-const count = z.int().min(0);
+import {
+  boundedArray,
+  boundedMap,
+  boundedText,
+  tolerantCount as count,
+  tolerantInteger,
+  tolerantNonNegative,
+  tolerantNumber,
+  tolerantPositive,
+} from "./scalars.ts";
 
 /** A histogram on the wire; what `buckets` holds is checked when it is decoded (metrics/codec.ts). */
 export const encodedHistogram = z.object({
   count,
-  sum_us: z.number().min(0),
-  min_us: z.number().min(0).nullable(),
-  max_us: z.number().min(0).nullable(),
+  sum_us: tolerantNonNegative,
+  min_us: count.nullable(),
+  max_us: count.nullable(),
   clamped: count.default(0),
   buckets: z.string().max(400_000),
 });
@@ -30,12 +38,13 @@ const counts = z.object({
   reconnects: count,
   waited_for_connection: count,
   backlog_max: count,
-  last_end_us: z.number().min(0),
+  last_end_us: tolerantNonNegative,
 });
 
+/** Kinds that a later version may add count as `other`. */
 const errorCount = z.object({
-  kind: z.enum([...FAILURE_KINDS, "timeout", "aborted"]),
-  message: z.string().max(500),
+  kind: z.enum([...FAILURE_KINDS, "timeout", "aborted"]).catch("other"),
+  message: boundedText(500),
   count,
 });
 
@@ -51,9 +60,9 @@ const row = z.object({
 export const range = z.object({
   range_id: z.string().min(1).max(64),
   share: count,
-  from: z.int(),
-  to: z.int().nullable(),
-  step: z.int().min(1),
+  from: tolerantInteger,
+  to: tolerantInteger.nullable(),
+  step: tolerantPositive,
 });
 
 /** How far a node came in a range; `given_back`: what is left of it is free for others (a leaver's final). */
@@ -62,25 +71,25 @@ const rangeProgress = z.object({ range_id: z.string().min(1).max(64), taken: cou
 /** The measured part of a metrics record: a load engine's Snapshot. Optional on input where a default stands. */
 export const measures = z.object({
   counts,
-  statuses: z.record(z.string().regex(/^[1-9]\d\d$/), count).default({}),
-  errors: z.array(errorCount).max(256).default([]),
+  statuses: boundedMap(z.string().regex(/^[1-9]\d\d$/), count, 900).default({}),
+  errors: boundedArray(errorCount, 256).default([]),
   response: encodedHistogram,
   service: encodedHistogram,
   connect: encodedHistogram,
   failed: encodedHistogram,
   send_lateness: encodedHistogram,
-  ranges: z.array(rangeProgress).max(10_000).default([]),
-  rows: z.array(row).max(64).default([]),
+  ranges: boundedArray(rangeProgress, 10_000).default([]),
+  rows: boundedArray(row, 64).default([]),
   generator: z.object({
-    cpu: z.number().min(0),
-    utilisation: z.number().min(0).max(1),
+    cpu: tolerantNumber,
+    utilisation: tolerantNumber,
     seconds: count,
     saturated_seconds: count,
     due_while_free: count,
     sent_while_free: count,
     pacing: z.enum(["precise", "timer"]),
   }),
-  start_offset_us: z.number(),
+  start_offset_us: tolerantNumber,
   warmup: z.object({ counts, response: encodedHistogram }).nullable().default(null),
 }) satisfies z.ZodType<Snapshot>;
 

@@ -1,86 +1,106 @@
 import { z } from "zod";
+import { NODE_ID_PATTERN, TEST_ID_PATTERN } from "../plan/ids.ts";
+
+// Schemas are functions where a zod chain would validate twice: a metrics record holds some 150 numbers.
+// Messages are constant: they are logged, and a record's content is not.
+
+/** A schema out of a function that returns undefined for what it does not accept. */
+export function scalar<T>(expected: string, read: (value: unknown) => T | undefined): z.ZodTransform<T, unknown> {
+  return z.transform((value: unknown, context): T => {
+    const result = read(value);
+    if (result !== undefined) return result;
+    context.addIssue({ code: "custom", message: expected, input: value });
+    return z.NEVER;
+  });
+}
+
+const NUMERIC = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?$/i;
+const MAX_NUMERIC_LENGTH = 64;
+
+/** A finite number, or a text that is one; never -0. */
+export function readNumber(value: unknown): number | undefined {
+  if (typeof value === "number") return Number.isFinite(value) ? value + 0 : undefined;
+  if (typeof value !== "string" || value.length > MAX_NUMERIC_LENGTH) return undefined;
+  const text = value.trim();
+  if (!NUMERIC.test(text)) return undefined;
+  const number = Number(text);
+  return Number.isFinite(number) ? number + 0 : undefined;
+}
+
+/** A whole number from 0 to 2^53 - 1, or a text that is one. */
+export function readCount(value: unknown): number | undefined {
+  const number = readNumber(value);
+  return number !== undefined && Number.isSafeInteger(number) && number >= 0 ? number : undefined;
+}
 
 /** Numbers may come as numeric strings. */
-export const tolerantNumber = z.union([
-  z.number(),
-  z
-    .string()
-    .trim()
-    .regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?$/i, "expected a number")
-    .transform(Number)
-    .pipe(z.number()),
-]);
+export const tolerantNumber = scalar("expected a number", readNumber);
 
-export const tolerantCount = tolerantNumber.pipe(z.int().min(0));
-export const tolerantOffset = tolerantCount;
-
-const LATENCY_UNITS_MS: Record<string, number> = { ns: 1e-6, us: 1e-3, "µs": 1e-3, "μs": 1e-3, ms: 1, s: 1000, m: 60_000 };
-const LATENCY = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?)\s*(ns|us|µs|μs|ms|s|m)?$/i;
-
-/** A latency in ms: a number (ms), or a text with a unit ("563.3µs", "1.5ms", "2s", "1m2.5s"), or empty (null). */
-export const tolerantLatencyMs = z.union([
-  z.null(),
-  z.number().min(0),
-  z
-    .string()
-    .max(64)
-    .transform((text, context) => {
-      const trimmed = text.trim();
-      if (trimmed === "" || /^(n\/?a|nan|null|none|-)$/i.test(trimmed)) return null;
-      const value = latencyMs(trimmed);
-      if (value !== null) return value;
-      context.addIssue({ code: "custom", message: "expected a latency such as 1.5, 1.5ms, 563.3µs or 2s" });
-      return z.NEVER;
-    }),
-]);
-
-function latencyMs(text: string): number | null {
-  const minutes = /^(\d+)m(\d+(?:\.\d+)?)s$/.exec(text);
-  if (minutes) return Number(minutes[1]) * 60_000 + Number(minutes[2]) * 1000;
-  const match = LATENCY.exec(text);
-  if (!match) return null;
-  const value = Number(match[1]) * (LATENCY_UNITS_MS[(match[2] ?? "ms").toLowerCase()] ?? 1);
-  return Number.isFinite(value) && value >= 0 ? value : null;
-}
-
-/** Below this a number is seconds since 1970, from it on milliseconds. */
-const MILLISECONDS_FROM = 1e11;
-
-/** A moment in ms since 1970: a number of seconds or ms, the same as text, ISO 8601, or `YYYY-MM-DD HH:MM:SS` (UTC). */
-export const tolerantTimestampMs = z.union([z.number(), z.string().max(64)]).transform((value, context) => {
-  const parsed = typeof value === "number" ? numericMs(value) : textMs(value.trim());
-  if (parsed !== null) return parsed;
-  context.addIssue({ code: "custom", message: "expected a timestamp: ISO 8601, or seconds or ms since 1970" });
-  return z.NEVER;
+export const tolerantNonNegative = scalar("expected a number from 0", (value) => {
+  const number = readNumber(value);
+  return number !== undefined && number >= 0 ? number : undefined;
 });
 
-function numericMs(value: number): number | null {
-  if (!Number.isFinite(value) || value < 0) return null;
-  const ms = value < MILLISECONDS_FROM ? value * 1000 : value;
-  return ms <= 8.64e15 ? ms : null;
+export const tolerantInteger = scalar("expected a whole number", (value) => {
+  const number = readNumber(value);
+  return Number.isSafeInteger(number) ? number : undefined;
+});
+
+export const tolerantCount = scalar("expected a whole number from 0", readCount);
+
+export const tolerantPositive = scalar("expected a whole number from 1", (value) => {
+  const count = readCount(value);
+  return count === 0 ? undefined : count;
+});
+
+/** A text of which at most `max` characters are kept. */
+export function boundedText(max: number): z.ZodTransform<string, unknown> {
+  return scalar("expected a text", (value) => (typeof value === "string" ? value.slice(0, max) : undefined));
 }
 
-function textMs(text: string): number | null {
-  if (/^\d+(\.\d+)?$/.test(text)) return numericMs(Number(text));
-  const plain = /^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2}(?:[.,]\d+)?)$/.exec(text);
-  const ms = Date.parse(plain ? `${plain[1]}T${plain[2]!.replace(",", ".")}Z` : text);
-  return Number.isFinite(ms) ? ms : null;
+/** An address as a node gave it: only shown, so whatever is no text counts as none. */
+export const address = scalar("expected a text", (value) => (typeof value === "string" ? value.slice(0, 256) : ""));
+
+/** `"YES"` in any case, or true. */
+export const yes = scalar("expected YES", (value) =>
+  value === true || (typeof value === "string" && /^\s{0,8}yes\s{0,8}$/i.test(value)) ? ("YES" as const) : undefined,
+);
+
+function isNodeId(value: unknown): value is string {
+  return typeof value === "string" && NODE_ID_PATTERN.test(value) && value !== "__proto__";
 }
 
-/** Ids of nodes: no spaces, no path separators, nothing that another language would have to quote. */
-export const nodeId = z
-  .string()
-  .max(128)
-  .regex(/^[A-Za-z0-9._:-]+$/, "expected letters, digits, dot, underscore, colon or dash")
-  .refine((id) => id !== "." && id !== ".." && id !== "__proto__", "reserved");
+function isTestId(value: unknown): value is string {
+  return typeof value === "string" && TEST_ID_PATTERN.test(value);
+}
 
-export const testId = z
-  .string()
-  .max(64)
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "expected letters, digits, dot, underscore or dash");
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const NODE_ID = "expected 1 to 128 letters, digits, dots, underscores, colons or dashes";
+const TEST_ID = "expected 1 to 64 letters, digits, dots, underscores or dashes";
+
+export const nodeId = scalar(NODE_ID, (value) => (isNodeId(value) ? value : undefined));
+export const testId = scalar(TEST_ID, (value) => (isTestId(value) ? value : undefined));
 
 /** Ids from other implementations may be numbers. */
-export const tolerantNodeId = z.union([z.int().min(0).transform(String), nodeId]);
-export const tolerantTestId = z.union([z.int().min(0).transform(String), testId]);
+export const tolerantNodeId = scalar(NODE_ID, (value) => (isNodeId(value) ? value : isWhole(value) ? String(value) : undefined));
+export const tolerantTestId = scalar(TEST_ID, (value) => (isTestId(value) ? value : isWhole(value) ? String(value) : undefined));
 
-export const labels = z.record(z.string().max(64).regex(/^[A-Za-z0-9._/-]+$/), z.string().max(256));
+/** An array of at most `max` elements; a longer one is refused before any of them is looked at. */
+export function boundedArray<T extends z.ZodType>(element: T, max: number) {
+  return z
+    .custom<unknown[]>((value) => Array.isArray(value) && value.length <= max, "expected an array, and not so long a one")
+    .pipe(z.array(element));
+}
+
+/** A map of at most `max` keys; a larger one is refused before any of them is looked at. `__proto__` is left out. */
+export function boundedMap<K extends z.ZodType<string, string>, V extends z.ZodType>(key: K, element: V, max: number) {
+  return z
+    .custom<Record<string, unknown>>((value) => isRecord(value) && Object.keys(value).length <= max, "expected a small object")
+    .pipe(z.record(key, element));
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export const labels = boundedMap(z.string().max(64).regex(/^[A-Za-z0-9._/-]+$/), z.string().max(256), 64);
