@@ -4,7 +4,7 @@ import { decodeMessage, encodeMessage, type OutgoingOf } from "./codec.ts";
 import { messages, plan } from "./testing/arbitraries.ts";
 import { topicNames, TOPICS, type Topic } from "./topics.ts";
 
-const wire = (topic: Topic, message: OutgoingOf[Topic]) => JSON.parse(new TextDecoder().decode(encodeMessage(topic, message)));
+const wire = (topic: Topic, message: OutgoingOf[Topic]) => JSON.parse(new TextDecoder().decode(encodeMessage(topic, message))) as object;
 
 /** Decoding names the kind of what may come in several. */
 function kindOf(topic: Topic, message: object): object {
