@@ -1,0 +1,8 @@
+/** Where a driver says what happens. `code` is stable, `message` is for the operator; neither ever holds a secret. */
+export interface DriverLog {
+  info(code: string, fields: Record<string, unknown>, message: string): void;
+  warn(code: string, fields: Record<string, unknown>, message: string): void;
+  error(code: string, fields: Record<string, unknown>, message: string): void;
+}
+
+export type LogLevel = keyof DriverLog;
