@@ -22,6 +22,8 @@ export interface BrokerOptions {
   /** How long the cluster remembers a broker that was killed: only then does a restarted one serve again. */
   session_timeout_ms?: number;
   heap_mb?: number;
+  /** A second listener, which lets in this user (SASL PLAIN, without TLS). */
+  sasl?: { username: string; password: string };
   /** Told what is being done. */
   log?: (line: string) => void;
 }
@@ -29,6 +31,8 @@ export interface BrokerOptions {
 export interface Broker {
   /** HOST:PORT */
   readonly brokers: string;
+  /** HOST:PORT of the listener that wants credentials; empty without `sasl`. */
+  readonly sasl_brokers: string;
   readonly pid: number | undefined;
   /** Ends the process at once, as a crash would; the data stays. */
   kill9(): Promise<void>;
@@ -73,7 +77,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
 }
 
 async function startOn(classpath: string, options: BrokerOptions, log: (line: string) => void): Promise<Broker> {
-  const port = await freePort(options.port);
+  const ports = { plain: await freePort(options.port), controller: await freePort(), sasl: await freePort() };
   const folder = await mkdtemp(join(tmpdir(), "onrush-kafka-"));
   const config = join(folder, "server.properties");
   const output = join(folder, "broker.log");
@@ -81,7 +85,7 @@ async function startOn(classpath: string, options: BrokerOptions, log: (line: st
 
   async function start(): Promise<void> {
     running = await launch(classpath, config, folder, output, options.heap_mb ?? 256);
-    await untilServing(port, running, output);
+    await untilServing(ports.plain, running, output);
   }
 
   async function end(signal: NodeJS.Signals): Promise<void> {
@@ -100,7 +104,7 @@ async function startOn(classpath: string, options: BrokerOptions, log: (line: st
   }
 
   try {
-    await writeFile(config, properties(folder, port, await freePort(), options.session_timeout_ms ?? 9_000));
+    await writeFile(config, properties(folder, ports, options));
     log("preparing its data folder");
     await format(classpath, config);
     log("starting the broker");
@@ -110,7 +114,8 @@ async function startOn(classpath: string, options: BrokerOptions, log: (line: st
     throw error;
   }
   return {
-    brokers: `127.0.0.1:${port}`,
+    brokers: `127.0.0.1:${ports.plain}`,
+    sasl_brokers: options.sasl ? `127.0.0.1:${ports.sasl}` : "",
     get pid() {
       return running?.java.pid;
     },
@@ -125,14 +130,21 @@ async function startOn(classpath: string, options: BrokerOptions, log: (line: st
   };
 }
 
-function properties(folder: string, port: number, controller_port: number, session_timeout_ms: number): string {
-  return [
+interface Ports {
+  plain: number;
+  controller: number;
+  sasl: number;
+}
+
+function properties(folder: string, ports: Ports, { session_timeout_ms = 9_000, sasl }: BrokerOptions): string {
+  const advertised = [`PLAINTEXT://127.0.0.1:${ports.plain}`, ...(sasl ? [`SASL://127.0.0.1:${ports.sasl}`] : [])];
+  const lines = [
     "process.roles=broker,controller",
     "node.id=1",
-    `controller.quorum.voters=1@127.0.0.1:${controller_port}`,
-    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller_port}`,
-    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
-    "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    `controller.quorum.voters=1@127.0.0.1:${ports.controller}`,
+    `listeners=${advertised.join(",")},CONTROLLER://127.0.0.1:${ports.controller}`,
+    `advertised.listeners=${advertised.join(",")}`,
+    "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
     "controller.listener.names=CONTROLLER",
     "inter.broker.listener.name=PLAINTEXT",
     `log.dirs=${join(folder, "data")}`,
@@ -141,8 +153,14 @@ function properties(folder: string, port: number, controller_port: number, sessi
     "transaction.state.log.min.isr=1",
     `broker.session.timeout.ms=${session_timeout_ms}`,
     `broker.heartbeat.interval.ms=${Math.floor(session_timeout_ms / 6)}`,
-    "",
-  ].join("\n");
+  ];
+  if (sasl) {
+    const login = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+    const user = `user_${sasl.username}="${sasl.password}"`;
+    lines.push("listener.name.sasl.sasl.enabled.mechanisms=PLAIN");
+    lines.push(`listener.name.sasl.plain.sasl.jaas.config=${login} ${user};`);
+  }
+  return lines.join("\n") + "\n";
 }
 
 async function format(classpath: string, config: string): Promise<void> {

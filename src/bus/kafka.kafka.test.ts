@@ -119,7 +119,7 @@ describeKafka("Kafka", () => {
     await expect(same).rejects.toMatchObject({ code: "bad_topic" });
   });
 
-  test("compressed batches, tombstones, transaction markers and undecodable batches block nobody", async () => {
+  test("compressed batches, tombstones and transaction markers block nobody", async () => {
     const topics = topicNames(uniquePrefix());
     const bus = await connect({ brokers, topics });
     const connection = await foreign(brokers[0]!);
@@ -188,6 +188,7 @@ describe("Kafka away from the start", () => {
       const server = createServer((socket) => {
         sockets.push(socket);
         socket.on("error", () => {});
+        socket.resume();
         if (reply) socket.end(reply);
       });
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -213,7 +214,7 @@ describeKafka(
   () => {
     let broker: Broker;
     beforeAll(async () => {
-      broker = await startBroker({ session_timeout_ms: 2_000 });
+      broker = await startBroker({ session_timeout_ms: 2_000, sasl: { username: "onrush", password: "right" } });
       return () => broker.stop();
     });
 
@@ -242,6 +243,20 @@ describeKafka(
       await replay.subscription.caughtUp();
       expect(replay.values()).toEqual(reading.values());
     }, 60_000);
+
+    test("the right credentials are let in, wrong ones are auth_failed, none are unreachable", async () => {
+      const brokers = [broker.sasl_brokers];
+      const topics = topicNames(uniquePrefix());
+      const credentials = { mechanism: "PLAIN" as const, username: "onrush", password: "right" };
+      const bus = await connect({ brokers, topics, sasl: credentials });
+      expect(await bus.append("control", encode("x"))).toBe(0);
+      const wrong = connect({ brokers, topics, sasl: { ...credentials, password: "wrong-secret" } });
+      const error = await wrong.catch((reason: unknown) => reason as Error);
+      expect(error).toMatchObject({ code: "auth_failed" });
+      expect((error as Error).message).not.toMatch(/wrong-secret|\n/);
+      const none = connect({ brokers, topics, connect_timeout_ms: 500 });
+      await expect(none).rejects.toMatchObject({ code: "unreachable", message: expect.stringContaining("SASL") });
+    });
 
     test("a broker that stalls is given up and connected to again", async () => {
       const topics = topicNames(uniquePrefix());

@@ -39,7 +39,7 @@ function decodeBatch(client: KafkaClient, bytes: Buffer, into: Decoded): void {
   const base = Number(bytes.readBigInt64BE(AT.base_offset));
   const is_current = bytes[AT.magic] === 2;
   const after = base + 1 + (is_current ? bytes.readInt32BE(AT.last_offset_delta) : 0);
-  if (after <= into.next) return;
+  if (after <= into.next || !Number.isSafeInteger(after)) return;
   const attributes = bytes.readInt16BE(AT.attributes);
   const from = into.next;
   into.next = after;

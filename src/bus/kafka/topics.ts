@@ -62,7 +62,7 @@ async function create(cluster: Cluster, missing: Topic[]): Promise<void> {
     configs: topicSettings(topic),
   }));
   const answer = await link.request(cluster.request_timeout_ms, (connection) =>
-    answered(cluster.client.createTopicsV4.api.async(connection, wanted, cluster.request_timeout_ms - 1_000, false)),
+    answered(cluster.client.createTopicsV4.api.async(connection, wanted, Math.floor(cluster.request_timeout_ms * 0.75), false)),
   );
   for (const { name, errorCode, errorMessage } of answer.topics) {
     const why = errorMessage ?? kafkaErrorName(cluster.client, errorCode);
