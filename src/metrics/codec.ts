@@ -87,6 +87,16 @@ export function decodeInto(target: Histogram, encoded: EncodedHistogram): void {
   addTotals(target, encoded as EncodedHistogram & { min_us: number; max_us: number });
 }
 
+/** Whether decoding would accept it; cheaper than decoding. */
+export function isHistogram(encoded: EncodedHistogram): boolean {
+  try {
+    readPairs(encoded);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Reads the filled buckets into `indexes` and `counts`, holds them against the totals, and returns how many they are. */
 function readPairs(encoded: EncodedHistogram): number {
   if (typeof encoded !== "object" || encoded === null) throw bad("a histogram must be an object", encoded);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isHistogram } from "../metrics/codec.ts";
 import { FAILURE_KINDS, type Snapshot } from "../metrics/snapshot.ts";
 import {
   boundedArray,
@@ -11,15 +12,17 @@ import {
   tolerantPositive,
 } from "./scalars.ts";
 
-/** A histogram on the wire; what `buckets` holds is checked when it is decoded (metrics/codec.ts). */
-export const encodedHistogram = z.object({
-  count,
-  sum_us: tolerantNonNegative,
-  min_us: count.nullable(),
-  max_us: count.nullable(),
-  clamped: count.default(0),
-  buckets: z.string().max(400_000),
-});
+/** A histogram on the wire, looked at to its last byte: whoever is given one may decode it. */
+export const encodedHistogram = z
+  .object({
+    count,
+    sum_us: tolerantNonNegative,
+    min_us: count.nullable(),
+    max_us: count.nullable(),
+    clamped: count.default(0),
+    buckets: z.string(),
+  })
+  .refine(isHistogram, "expected a histogram");
 
 const counts = z.object({
   scheduled: count,

@@ -297,6 +297,9 @@ describe("Onrush's extensions, as another language may write them", () => {
   test("with a version, what the extensions need must be there", () => {
     expect(refusal("metrics", { ...snapshot, counts: undefined })).toBe("counts: expected object");
     expect(refusal("metrics", { ...snapshot, epoch: -1 })).toBe("epoch: expected a whole number from 0");
+    expect(refusal("metrics", { ...snapshot, service: { ...one, buckets: "AQI=" } })).toBe("service: expected a histogram");
+    expect(refusal("metrics", { ...snapshot, service: { ...one, buckets: "****" } })).toBe("service: expected a histogram");
+    expect(refusal("metrics", { ...snapshot, service: { ...one, count: -1 } })).toBe("service.count: expected a whole number from 0");
     expect(refusal("register", { node_id: "n", message_type: "DRIVER_NODE_REGISTER", v: 1, boot_id: 5 })).toBe("boot_id: expected string");
   });
 
