@@ -79,34 +79,38 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
 async function startOn(classpath: string, options: BrokerOptions, log: (line: string) => void): Promise<Broker> {
   const ports = { plain: await freePort(options.port), controller: await freePort(), sasl: await freePort() };
   const folder = await mkdtemp(join(tmpdir(), "onrush-kafka-"));
+  const watchdog = startWatchdog(folder);
   const config = join(folder, "server.properties");
   const output = join(folder, "broker.log");
   let running: Running | null = null;
 
   async function start(): Promise<void> {
     running = await launch(classpath, config, folder, output, options.heap_mb ?? 256);
+    watchdog.watch(running.java);
     await untilServing(ports.plain, running, output);
   }
 
   async function end(signal: NodeJS.Signals): Promise<void> {
     if (!running) return;
     const { java, exited } = running;
+    java.ref();
     java.kill("SIGCONT");
     java.kill(signal);
     await exited;
-    running.watchdog.kill("SIGKILL");
+    watchdog.watch(null);
     running = null;
   }
 
   async function stop(): Promise<void> {
     await end("SIGKILL");
     await rm(folder, { recursive: true, force: true });
+    watchdog.end();
   }
 
   try {
     await writeFile(config, properties(folder, ports, options));
     log("preparing its data folder");
-    await format(classpath, config);
+    await format(classpath, config, watchdog);
     log("starting the broker");
     await start();
   } catch (error) {
@@ -163,15 +167,37 @@ function properties(folder: string, ports: Ports, { session_timeout_ms = 9_000, 
   return lines.join("\n") + "\n";
 }
 
-async function format(classpath: string, config: string): Promise<void> {
+async function format(classpath: string, config: string, watchdog: Watchdog): Promise<void> {
   const cluster_id = randomBytes(16).toString("base64url").replace(/^-/, "A");
   const args = [...jvm(64), "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config];
-  await promisify(execFile)(java(), args);
+  const formatted = promisify(execFile)(java(), args);
+  watchdog.watch(formatted.child);
+  await formatted;
+  watchdog.watch(null);
+}
+
+interface Watchdog {
+  /** From now on this is the process that must not outlive us. */
+  watch(child: ChildProcess | null): void;
+  end(): void;
+}
+
+// Its input ends when this process does, even by kill -9: then it ends the process it watches and removes the folder.
+function startWatchdog(folder: string): Watchdog {
+  const script = 'while read -r line; do pid=$line; done; [ "$pid" -gt 0 ] && kill -9 "$pid"; rm -rf "$1"';
+  const shell = spawn("sh", ["-c", script, "sh", folder], { stdio: ["pipe", "ignore", "ignore"], detached: true });
+  shell.on("error", () => {});
+  shell.stdin.on("error", () => {});
+  (shell.stdin as unknown as { unref(): void }).unref();
+  shell.unref();
+  return {
+    watch: (child) => void shell.stdin.write(`${child?.pid ?? 0}\n`),
+    end: () => void shell.kill("SIGKILL"),
+  };
 }
 
 interface Running {
   java: ChildProcess;
-  watchdog: ChildProcess;
   exited: Promise<void>;
 }
 
@@ -188,18 +214,8 @@ async function launch(classpath: string, config: string, folder: string, output:
     broker.once("error", () => resolve());
   });
   await file.close();
-  // Its input ends when this process does, even by kill -9: then it ends the broker.
-  const script = 'cat >/dev/null; kill -9 "$1" 2>/dev/null; rm -rf "$2"';
-  const watchdog = spawn("sh", ["-c", script, "sh", String(broker.pid ?? 0), folder], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  watchdog.on("error", () => {});
-  watchdog.stdin.on("error", () => {});
-  (watchdog.stdin as unknown as { unref(): void }).unref();
-  watchdog.unref();
   broker.unref();
-  return { java: broker, watchdog, exited };
+  return { java: broker, exited };
 }
 
 async function untilServing(port: number, { java: broker }: Running, output: string): Promise<void> {

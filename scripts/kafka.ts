@@ -2,9 +2,6 @@
 import { parseArgs } from "node:util";
 import { missingForBroker, startBroker } from "./kafka-broker.ts";
 
-const { values } = parseArgs({ options: { port: { type: "string", default: "9092" } } });
-const port = Number(values.port);
-
 function say(line: string): void {
   process.stdout.write(`kafka: ${line}\n`);
 }
@@ -14,7 +11,17 @@ function fail(message: string): never {
   process.exit(4);
 }
 
-if (!Number.isInteger(port) || port < 1 || port > 65_535) fail(`--port must be 1 to 65535, and it is "${values.port}"`);
+function portOption(): string {
+  try {
+    return parseArgs({ options: { port: { type: "string", default: "9092" } } }).values.port;
+  } catch (error) {
+    return fail(`${(error as Error).message}\nUsage: npm run kafka [-- --port N]`);
+  }
+}
+
+const given = portOption();
+const port = Number(given);
+if (!Number.isInteger(port) || port < 1 || port > 65_535) fail(`--port must be 1 to 65535, and it is "${given}"`);
 const missing = await missingForBroker();
 if (missing !== null) fail(missing);
 
