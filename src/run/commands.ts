@@ -62,7 +62,7 @@ export function configBody(
 ): Body<"config"> {
   const busy = busyRun(state);
   if (busy) throw new CommandError("busy", `test ${busy.test_id} is running: one at a time`, { test_id: busy.test_id });
-  if (state.runs.has(test_id)) throw new CommandError("duplicate_test", `there is a test ${test_id} already`, { test_id });
+  if (state.known.has(test_id)) throw new CommandError("duplicate_test", `there is a test ${test_id} already`, { test_id });
   checkThresholds(plan);
   const members = chooseMembers(state, plan, moment);
   const epochs = new Map(members.map((node) => [node.node_id, node.epoch]));

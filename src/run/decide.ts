@@ -28,11 +28,11 @@ const LAST_FINAL_MS = 10_000;
 export function decide(state: SystemState, moment: Moment): Decision[] {
   const run = state.current === null ? undefined : state.runs.get(state.current);
   if (!run || run.ended || run.replaced) return [];
-  if (phaseOf(run) === "created") return [...copyOfConfig(state, run), ...(run.stop ? [endedOf(state, run)] : [])];
+  if (phaseOf(run) === "created") return [...copyOfConfig(state, run), ...(run.stop ? [endedDecision(state, run)] : [])];
   const members = membersOf(run, state.measured.get(run.test_id));
   const losses = members.flatMap((member) => lostOf(state, run, member, moment) ?? []);
   if (losses.length > 0) return losses;
-  if (members.every((member) => isOver(state, run, member, moment)) || isOverdue(run, moment)) return [endedOf(state, run)];
+  if (members.every((member) => isOver(state, run, member, moment)) || isOverdue(run, moment)) return [endedDecision(state, run)];
   return copyOfTrigger(state, run, moment);
 }
 
@@ -109,23 +109,25 @@ function isOverdue(run: RunState, moment: Moment): boolean {
   return moment.now_ms > zeroMs(run)! + schedule.window_us / 1000 + 2 * plan.target.timeout_ms + LAST_FINAL_MS;
 }
 
-function endedOf(state: SystemState, run: RunState): Decision {
+function endedDecision(state: SystemState, run: RunState): Decision {
+  return { topic: "control", body: endedBody(state, run) };
+}
+
+/** The end of a run as far as it is known now; whoever has not sent its final is not waited for. */
+export function endedBody(state: SystemState, run: RunState): CommandBody {
   const members = membersOf(run, state.measured.get(run.test_id));
   const states = members.map((member) => stateOf(run, member));
   const none = run.trigger !== null && states.every((word) => word === "lost" || word === "refused");
   return {
-    topic: "control",
-    body: {
-      type: "ended",
-      test_id: run.test_id,
-      status: run.stop ? "stopped" : none ? "failed" : "completed",
-      reason: run.stop?.reason ?? (none ? `every driver is ${[...new Set(states)].join(" or ")}` : ""),
-      basis: members.map((member) => ({
-        node_id: member.node_id,
-        epoch: member.epoch,
-        seq: member.measured?.snapshot?.seq ?? -1,
-        final: isFinal(member),
-      })),
-    },
+    type: "ended",
+    test_id: run.test_id,
+    status: run.stop ? "stopped" : none ? "failed" : "completed",
+    reason: run.stop?.reason ?? (none ? `every driver is ${[...new Set(states)].join(" or ")}` : ""),
+    basis: members.map((member) => ({
+      node_id: member.node_id,
+      epoch: member.epoch,
+      seq: member.measured?.snapshot?.seq ?? -1,
+      final: isFinal(member),
+    })),
   };
 }

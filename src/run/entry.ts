@@ -1,4 +1,6 @@
+import { decodeHistogram, HistogramError } from "../metrics/codec.ts";
 import { decodeMessage, ProtocolError, type MessageOf } from "../protocol/codec.ts";
+import type { ExtendedMetrics } from "../protocol/messages.ts";
 import type { Topic } from "../protocol/topics.ts";
 
 interface Place {
@@ -8,6 +10,8 @@ interface Place {
   timestamp_ms: number;
   /** When this process read it (its wire time, ms). Liveness only: nothing that a report says depends on it. */
   heard_ms: number;
+  /** Appended before this process began to listen: it tells nothing of how long a record takes. */
+  replayed: boolean;
 }
 
 type Message<T extends Topic> = Place & { topic: T; message: MessageOf[T] };
@@ -16,16 +20,28 @@ type Message<T extends Topic> = Place & { topic: T; message: MessageOf[T] };
 export type Entry = { [T in Topic]: Message<T> }[Topic] | (Place & { topic: Topic; rejected: string });
 export type EntryOf<T extends Topic> = Message<T>;
 
-/** Decodes one record. Never throws: what is none of ours becomes a rejected entry. */
+/** Decodes one record, its histograms included. Never throws: what is none of ours becomes a rejected entry. */
 export function toEntry(
   record: { topic: Topic; partition: number; offset: number; timestamp_ms: number; value: Uint8Array | null },
   heard_ms: number,
+  replayed = false,
 ): Entry {
   const { topic, partition, offset, timestamp_ms } = record;
+  const place = { topic, partition, offset, timestamp_ms, heard_ms, replayed };
   try {
-    return { topic, partition, offset, timestamp_ms, heard_ms, message: decodeMessage(topic, record.value) } as Entry;
+    const message = decodeMessage(topic, record.value);
+    if ("kind" in message && message.kind === "snapshot") checkHistograms(message);
+    return { ...place, message } as Entry;
   } catch (error) {
+    if (error instanceof HistogramError) return { ...place, rejected: "bad histogram" };
     if (!(error instanceof ProtocolError)) throw error;
-    return { topic, partition, offset, timestamp_ms, heard_ms, rejected: error.reason };
+    return { ...place, rejected: error.reason };
   }
+}
+
+/** What is folded can be merged: one bad histogram must not spoil every view of its run. @throws {HistogramError} */
+function checkHistograms(message: ExtendedMetrics): void {
+  for (const name of ["response", "service", "connect", "failed", "send_lateness"] as const) decodeHistogram(message[name]);
+  for (const row of message.rows) decodeHistogram(row.response);
+  if (message.warmup) decodeHistogram(message.warmup.response);
 }

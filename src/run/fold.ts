@@ -47,7 +47,7 @@ function increment(counts: Map<string, number>, reason: string): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
 }
 
-type Heard = Pick<EntryOf<"register">, "offset" | "timestamp_ms" | "heard_ms">;
+type Heard = Pick<EntryOf<"register">, "offset" | "timestamp_ms" | "heard_ms" | "replayed">;
 
 function foldRegister(state: SystemState, message: Register, { offset, timestamp_ms, heard_ms }: Heard): void {
   const node = nodeOf(state, message.node_id);
@@ -104,7 +104,7 @@ function foldHeartbeat(state: SystemState, message: Heartbeat, heard: Heard): vo
     !newest || message.epoch > newest.epoch || (message.epoch === newest.epoch && message.timestamp > newest.timestamp);
   if (!newer) return;
   if (newest && newest.epoch !== message.epoch) node.delays_ms = [];
-  node.delays_ms.push(heard.heard_ms - message.timestamp);
+  if (!heard.replayed) node.delays_ms.push(heard.heard_ms - message.timestamp);
   if (node.delays_ms.length > DELAYS_KEPT) node.delays_ms.shift();
   node.heartbeat = message;
 }
@@ -128,6 +128,8 @@ function foldMetrics(state: SystemState, { message, offset, timestamp_ms, heard_
 function measuredOf(state: SystemState, test_id: string): Map<string, Measured> | null {
   const known = state.measured.get(test_id);
   if (known) return known;
+  // Forgotten: its report is kept elsewhere.
+  if (state.known.has(test_id) && !state.runs.has(test_id)) return null;
   if (!state.runs.has(test_id) && state.measured.size - state.runs.size >= UNCONFIGURED_TESTS_KEPT) {
     increment(state.rejected, "metrics: too many tests without a config");
     return null;
@@ -184,7 +186,7 @@ export function refusal(state: SystemState, command: Control): string | null {
   if (command.owner !== owner) return "command of another owner";
   if (command.command_seq !== command_seq + 1) return "command repeated or out of order";
   if (command.type === "config") return null;
-  return state.runs.has(command.test_id) ? null : "command about a test that is not known";
+  return state.known.has(command.test_id) ? null : "command about a test that is not known";
 }
 
 function foldControl(state: SystemState, command: Control, offset: number): void {
@@ -202,8 +204,8 @@ function foldControl(state: SystemState, command: Control, offset: number): void
     foldConfig(state, command, offset);
     return;
   }
-  const run = state.runs.get(command.test_id)!;
-  if (run.replaced || run.ended) return;
+  const run = state.runs.get(command.test_id);
+  if (!run || run.replaced || run.ended) return;
   switch (command.type) {
     case "trigger":
       run.trigger ??= command;
@@ -229,7 +231,8 @@ function foldControl(state: SystemState, command: Control, offset: number): void
 }
 
 function foldConfig(state: SystemState, config: Extract<Control, { type: "config" }>, offset: number): void {
-  if (state.runs.has(config.test_id)) return;
+  if (state.known.has(config.test_id)) return;
+  state.known.add(config.test_id);
   const before = state.current === null ? undefined : state.runs.get(state.current);
   if (before && phaseOf(before) === "created") before.replaced = true;
   const run: RunState = {
@@ -250,7 +253,7 @@ function foldConfig(state: SystemState, config: Extract<Control, { type: "config
   state.current = config.test_id;
 }
 
-/** Lets go of a finished or replaced test, once its report is kept elsewhere. Its id stays known as long as the log names it. */
+/** Lets go of a finished or replaced test, once its report is kept elsewhere. Its id stays known. */
 export function forget(state: SystemState, test_id: string): void {
   if (state.current === test_id) return;
   state.runs.delete(test_id);

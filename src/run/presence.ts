@@ -39,8 +39,14 @@ export function hasLeft(node: NodeState): boolean {
   return node.heartbeat?.state === "left" && node.heartbeat.epoch === node.epoch;
 }
 
+/**
+ * Fit to be chosen: heard within its limit, without the grace (which is for those who are at work, and would make
+ * whoever died before this process began look alive).
+ */
 export function isAlive(node: NodeState, moment: Moment): boolean {
-  return node.epoch >= 0 && !hasLeft(node) && !isSilent(node, moment);
+  const limit = MISSED_HEARTBEATS * heartbeatIntervalMs(node);
+  const heard = moment.hearing_since_ms === null || moment.now_ms - node.heard_ms <= limit;
+  return node.epoch >= 0 && !hasLeft(node) && heard;
 }
 
 export type NodeStanding = "idle" | "ready" | "running" | "lost" | "left";
@@ -48,9 +54,9 @@ export type NodeStanding = "idle" | "ready" | "running" | "lost" | "left";
 /** One word for a node, as the API shows it. */
 export function standingOfNode(state: SystemState, node: NodeState, moment: Moment): NodeStanding {
   if (hasLeft(node)) return "left";
-  if (isSilent(node, moment)) return "lost";
   const run = state.current === null ? undefined : state.runs.get(state.current);
-  if (run && phaseOf(run) === "triggered" && takesPart(run, node)) return "running";
+  if (run && phaseOf(run) === "triggered" && takesPart(run, node) && !isSilent(node, moment)) return "running";
+  if (!isAlive(node, moment)) return "lost";
   if (run && phaseOf(run) === "created" && !run.replaced && isReady(run, node, moment)) return "ready";
   return "idle";
 }

@@ -2,6 +2,7 @@ import type { NumberedEvent, RunEvent } from "./events.ts";
 import { buildReport, standingOf } from "./report.ts";
 import type { Report } from "./report-schema.ts";
 import { membersOf, stateOf } from "./accounts.ts";
+import { withoutSecrets } from "./secrets.ts";
 import { phaseOf, zeroMs, type Measured, type RunState, type SystemState } from "./state.ts";
 import { secondsOf, timelineRow } from "./timeline.ts";
 
@@ -51,7 +52,7 @@ function runEvent(run: RunState, cursor: Cursor): RunEvent[] {
       test_id: run.test_id,
       phase: phaseOf(run),
       name: plan.name ?? null,
-      plan,
+      plan: withoutSecrets(plan),
       model,
       planned,
       window_ms: schedule.window_us === null ? null : schedule.window_us / 1000,

@@ -4,6 +4,7 @@ import { generatorOf } from "./generator.ts";
 import { nodeViolations, violations } from "./invariants.ts";
 import { infiniteOf, latencyOf, latencyOfSummary, latenessOf, mergeMeasures, type Measurements } from "./latency.ts";
 import { REPORT_SCHEMA, type GeneratorReport, type Latency, type NodeReport, type Report, type Totals } from "./report-schema.ts";
+import { withoutSecrets } from "./secrets.ts";
 import { zeroMs, type Measured, type RunState } from "./state.ts";
 import { judgeThreshold, parseThreshold, verdictOf } from "./thresholds.ts";
 import { secondsOf, targetRps, timelineRow } from "./timeline.ts";
@@ -129,7 +130,7 @@ export function buildReport(run: RunState, measured: Map<string, Measured> | und
     revision,
     test_id: run.test_id,
     name: run.config.plan.name ?? null,
-    plan: run.config.plan,
+    plan: withoutSecrets(run.config.plan),
     model: run.config.model,
     started_at: zero === null ? null : new Date(zero).toISOString(),
     ended_at: new Date(run.ended.at_ms).toISOString(),

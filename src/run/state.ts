@@ -83,6 +83,8 @@ export interface SystemState {
   /** The newest heartbeat of each orchestrator. */
   orchestrators: Map<string, { heartbeat: OrchestratorHeartbeat; timestamp_ms: number; heard_ms: number }>;
   runs: Map<string, RunState>;
+  /** Every test that the log configured, also those that were forgotten: an id is taken once. */
+  known: Set<string>;
   /** By test id, then member key: metrics may be read before the config that they belong to. */
   measured: Map<string, Map<string, Measured>>;
   /** The newest test that was configured. */
@@ -106,6 +108,7 @@ export function initialState(): SystemState {
     leadership: { term: 0, owner: null, claim_offset: -1, command_seq: -1 },
     orchestrators: new Map(),
     runs: new Map(),
+    known: new Set(),
     measured: new Map(),
     current: null,
     copies: new Map(),
