@@ -1,4 +1,4 @@
-import { createRecorder, type Recorder } from "../metrics/recorder.ts";
+import { createRecorder, type Recorder, type Recording } from "../metrics/recorder.ts";
 import type { EndKind, Snapshot } from "../metrics/snapshot.ts";
 import type { Connection } from "./connection.ts";
 import type { LoadJob } from "./engine.ts";
@@ -94,9 +94,8 @@ export class Accounts {
     else this.main.bytes(bytes_in, bytes_out);
   }
 
-  /** Everything until now but what only the engine knows. */
-  snapshot(): ReturnType<Recorder["snapshot"]> & Pick<Snapshot, "warmup"> {
-    const now_us = Math.max(0, this.time.now());
+  /** Everything until `now_us` but what only the engine knows; before the schedule has a zero it is 0. */
+  snapshot(now_us: number): Recording & Pick<Snapshot, "warmup"> {
     const warmup = this.warmup?.snapshot(now_us + this.warmup_us);
     return {
       ...this.main.snapshot(now_us),

@@ -14,7 +14,7 @@ const received = (): number => target.counters().requests_received;
 test.each([rate(200, 60_000), closed(null, 60_000)])("stopped in the middle, the counts balance ($kind)", async (schedule) => {
   target.setBehaviour({ delay_ms: 20 });
   const { counts, ranges } = await runJob(loadJob(loadTarget(target.port), schedule), async (engine) => {
-    await expect.poll(received).toBeGreaterThan(20);
+    await expect.poll(received, { timeout: 10_000 }).toBeGreaterThan(20);
     expectBalanced(await engine.snapshot());
     engine.stop();
   });
@@ -26,7 +26,7 @@ test.each([rate(200, 60_000), closed(null, 60_000)])("stopped in the middle, the
 test("a stop drops what waits at once and aborts what is in flight after the grace", async () => {
   const job = loadJob(loadTarget(target.port, "/hang"), rate(200, 60_000), { connections: 3 });
   const { counts, errors } = await runJob(job, async (engine) => {
-    await expect.poll(async () => (await engine.snapshot()).counts.waiting).toBeGreaterThan(5);
+    await expect.poll(async () => (await engine.snapshot()).counts.waiting, { timeout: 10_000 }).toBeGreaterThan(5);
     engine.stop(50);
     const stopped = await engine.snapshot();
     expect(stopped.counts).toMatchObject({ waiting: 0, in_flight: 3 });
@@ -51,13 +51,13 @@ test("closed in the middle, it finishes", async () => {
   const engine = createLoadEngine(loadJob(loadTarget(target.port, "/hang"), rate(100, 60_000)));
   await engine.prepare();
   engine.start(performance.now());
-  await expect.poll(received).toBeGreaterThan(2);
+  await expect.poll(received, { timeout: 10_000 }).toBeGreaterThan(2);
   await engine.close();
   await engine.finished;
   const snapshot = await engine.snapshot();
   expectBalanced(snapshot);
   expect(snapshot.counts).toMatchObject({ aborted: 4, in_flight: 0 });
-  await expect.poll(() => target.counters().connections_open).toBe(0);
+  await expect.poll(() => target.counters().connections_open, { timeout: 10_000 }).toBe(0);
 });
 
 test("auto is precise only where a core is to spare", async () => {

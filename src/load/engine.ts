@@ -100,6 +100,7 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
   for (let i = 0; i < job.connections; i++) connections.push(new Connection(wire, preparation.owner));
 
   let state: "new" | "started" | "stopping" | "finished" = "new";
+  let started = false;
   let abort_timer: NodeJS.Timeout | undefined;
   let resolveFinished = (): void => {};
   const finished = new Promise<void>((resolve) => (resolveFinished = resolve));
@@ -149,6 +150,7 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
     start(zero_ms) {
       if (state !== "new") return;
       state = "started";
+      started = true;
       time.zero_ms = zero_ms;
       for (const connection of connections) {
         connection.owner = loop;
@@ -162,7 +164,8 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
 
     async snapshot() {
       return {
-        ...accounts.snapshot(),
+        // A recorder never goes back in time, and the provisional zero is no moment of the schedule.
+        ...accounts.snapshot(started ? Math.max(0, time.now()) : 0),
         ranges: loop.progress(),
         generator: {
           ...health.read(),
@@ -176,8 +179,9 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
 
     async close() {
       stop(0);
-      sweep.close();
+      preparation.end();
       for (const connection of connections) connection.dispose();
+      sweep.close();
     },
   };
 }

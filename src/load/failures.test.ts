@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import type { FailureKind, Snapshot } from "../metrics/snapshot.ts";
 import { startTarget, type Target } from "../target/target.ts";
@@ -162,7 +162,7 @@ describe("failures have kinds", () => {
   test("a target that goes away in the middle", async () => {
     const target = await faultyTarget();
     const snapshot = await runJob(loadJob(loadTarget(target.port), rate(100, 1000), { connections: 16 }), async () => {
-      await expect.poll(() => target.counters().requests_received).toBeGreaterThan(20);
+      await expect.poll(() => target.counters().requests_received, { timeout: 10_000 }).toBeGreaterThan(20);
       await target.close();
     });
     expect(snapshot.counts.scheduled).toBe(100);
@@ -182,12 +182,29 @@ describe("prepare", () => {
     await engine.finished;
   });
 
+  test("is satisfied with a target that serves one connection at a time", async () => {
+    const { port, server } = await rawServer((socket) => socket.on("data", () => socket.write(PONG)));
+    server.maxConnections = 1;
+    const { counts } = await runJob(loadJob(loadTarget(port), delay(10, 20), { connections: 8 }));
+    expect(counts.sent).toBe(20);
+    expect(counts.ok).toBeGreaterThan(0);
+  });
+
+  test("ends when the engine is closed", async () => {
+    const { port } = await rawServer(() => {});
+    const target = loadTarget(port, "/", { protocol: "https:" });
+    const engine = createLoadEngine(loadJob(target, closed(1, null)));
+    const prepared = engine.prepare();
+    await engine.close();
+    expect(await prepared).toMatchObject({ ok: false, kind: "connect_timeout" });
+  });
+
   test("opens every connection and sends nothing", async () => {
     const target = await faultyTarget();
     const engine = createLoadEngine(loadJob(loadTarget(target.port), closed(1, null), { connections: 300 }));
     expect(await engine.prepare()).toEqual({ ok: true, connected: 300 });
     expect((await engine.snapshot()).connect.count).toBe(300);
-    await expect.poll(() => target.counters().connections_opened).toBe(300);
+    await expect.poll(() => target.counters().connections_opened, { timeout: 10_000 }).toBe(300);
     await engine.close();
     expect(target.counters().requests_received).toBe(0);
   });
@@ -220,6 +237,32 @@ describe("TLS", () => {
     const job = loadJob(secure(target.port, { insecure: true, path: "/bytes/300000" }), closed(10, null));
     const { counts } = await runJob(job);
     expectEnds(counts, { sent: 10, ok: 10 });
+  });
+
+  test("a handshake that never ends", async () => {
+    let silent = false;
+    const { port: secure_port } = await faultyTarget({ tls: TEST_CERTIFICATE });
+    const { port } = await rawServer((socket) => {
+      if (silent) return;
+      const onward = connect(secure_port, "127.0.0.1");
+      socket.pipe(onward).pipe(socket);
+      onward.on("error", () => {});
+      setTimeout(() => {
+        silent = true;
+        socket.destroy();
+        onward.destroy();
+      }, 100);
+    });
+    const job = loadJob(secure(port, { insecure: true, path: "/last" }), closed(null, 60_000), {
+      connections: 1,
+      timeout_us: 200_000,
+    });
+    const snapshot = await runJob(job, async (engine) => {
+      const timeouts = async () => kinds(await engine.snapshot()).connect_timeout ?? 0;
+      await expect.poll(timeouts, { timeout: 10_000 }).toBeGreaterThanOrEqual(2);
+      engine.stop(0);
+    });
+    expect(snapshot.counts.timeout).toBe(0);
   });
 
   test("no TLS on the other side", async () => {

@@ -5,6 +5,15 @@ import type { PrepareResult } from "./engine.ts";
 /** Connections being opened at once. */
 const WAVE = 256;
 
+export interface Preparation {
+  /** Of the connections until they are handed over. */
+  owner: ConnectionOwner;
+  /** Resolves when every attempt has ended, or with what there is after `limit_ms`. */
+  openAll(limit_ms: number): Promise<PrepareResult>;
+  /** openAll, if it is under way, ends with what there is. */
+  end(): void;
+}
+
 /**
  * Opens connections before a test, WAVE of them at once, and keeps them open until they are handed over. When none of
  * the first wave could be opened no more are tried.
@@ -12,7 +21,7 @@ const WAVE = 256;
 export function createPreparation(
   connections: readonly Connection[],
   connected: (connect_us: number, first: boolean) => void,
-): { owner: ConnectionOwner; openAll(limit_ms: number): Promise<PrepareResult> } {
+): Preparation {
   let tried = 0;
   let open = 0;
   let pending = 0;
@@ -61,7 +70,9 @@ export function createPreparation(
 
   return {
     owner,
-    /** Resolves when every attempt has ended, or with what there is after `limit_ms`. */
+    end() {
+      done?.();
+    },
     async openAll(limit_ms) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, limit_ms);
