@@ -15,8 +15,6 @@ export interface JobSpec {
   schedule: Schedule;
   ranges: Range[];
   connections: number;
-  /** null: the driver's own choice. */
-  workers: number | null;
   timeout_ms: number;
   backlog: number;
   pacing: "auto" | "precise" | "timer";
@@ -75,7 +73,6 @@ function specOf(test_id: string, plan: ConfigCommand["plan"], schedule: Schedule
     schedule,
     ranges,
     connections: plan.connections,
-    workers: plan.workers ?? null,
     timeout_ms,
     backlog: plan.backlog ?? defaultBacklog(ownRateRps(schedule, ranges), timeout_ms),
     pacing: plan.pacing,

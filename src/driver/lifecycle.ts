@@ -16,7 +16,7 @@ const RETRY_MS = 1_000;
 const GRACE_MS = 2_000;
 /** How long a leaver waits: for its final to be read, and in all. */
 const LEAVER_REPEATS_MS = 3_000;
-const LEAVER_LIMIT_MS = 4_500;
+const LEAVER_LIMIT_MS = 4_300;
 
 /** Prepares what is wanted, and lets go of what is no longer wanted, unless a run has begun. */
 export function reconcile(turn: Turn): void {

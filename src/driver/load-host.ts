@@ -1,0 +1,150 @@
+import { createLoadEngine, type EngineOptions, type LoadEngine } from "../load/engine.ts";
+import { resolveTarget } from "../load/resolve.ts";
+import { judgeTarget, type AllowRule } from "./allow.ts";
+import { loadJob, type JobSpec } from "./job.ts";
+import type { DriverEvent, PreparedResult } from "./state.ts";
+
+export interface LoadHostOptions {
+  /** What --allow and --target name. */
+  rules: readonly AllowRule[];
+  own: readonly AllowRule[];
+  /** Nothing is prepared before it resolves. */
+  warmed: Promise<void>;
+  engine: EngineOptions;
+  emit: (event: DriverEvent) => void;
+}
+
+/** The load engine of a node, by job: at most one at a time. */
+export interface LoadHost {
+  /** Resolves, checks and pins the target, then opens connections. Answers with one `prepared`. */
+  prepare(job_id: number, spec: JobSpec): void;
+  /** `zero_ms`: performance.now(). Answers with `finished`, or `load_failed`. */
+  start(job_id: number, zero_ms: number): void;
+  /** Answers with `progress`, unless the answer before is still due. */
+  snapshot(job_id: number): void;
+  stop(job_id: number, grace_ms: number): void;
+  discard(job_id: number): void;
+  close(): Promise<void>;
+}
+
+interface Loading {
+  job_id: number;
+  engine: LoadEngine | null;
+  /** The snapshot being taken. */
+  busy: Promise<void> | null;
+}
+
+export function createLoadHost({ rules, own, warmed, engine: engineOptions, emit }: LoadHostOptions): LoadHost {
+  let current: Loading | null = null;
+
+  const engineOf = (job_id: number): LoadEngine | null => (current?.job_id === job_id ? current.engine : null);
+
+  async function release(loading: Loading | null): Promise<void> {
+    if (!loading) return;
+    if (current === loading) current = null;
+    await loading.engine?.close();
+  }
+
+  async function prepared(loading: Loading, spec: JobSpec): Promise<PreparedResult> {
+    await warmed;
+    const url = new URL(spec.target.url);
+    const port = portOf(url);
+    const hostname = url.hostname.replace(/^\[|\]$/g, "");
+    const shown = `${url.hostname}:${port}`;
+    let refused = "";
+    const resolved = await resolveTarget(spec.target, {
+      allowed: (address) => {
+        const verdict = judgeTarget(rules, own, { hostname, address, port });
+        if (!verdict.allowed) refused ||= verdict.message;
+        return verdict.allowed;
+      },
+    });
+    if (!resolved.ok && resolved.kind === "not_allowed") return { ok: false, code: "target_not_allowed", message: refused };
+    if (!resolved.ok) return unreachable(shown, resolved.message);
+    if (current !== loading) return unreachable(shown, "no longer wanted");
+    loading.engine = createLoadEngine(loadJob(spec, resolved.target), engineOptions);
+    const result = await loading.engine.prepare();
+    return result.ok ? result : unreachable(shown, `${result.kind}: ${result.message}`);
+  }
+
+  async function run(loading: Loading, engine: LoadEngine): Promise<void> {
+    try {
+      await engine.finished;
+      await loading.busy;
+      const snapshot = await engine.snapshot();
+      if (current === loading) emit({ type: "finished", job_id: loading.job_id, snapshot });
+    } catch (error) {
+      if (current === loading) emit({ type: "load_failed", job_id: loading.job_id, message: messageOf(error) });
+    }
+    await release(loading);
+  }
+
+  return {
+    prepare(job_id, spec) {
+      void release(current);
+      const loading: Loading = { job_id, engine: null, busy: null };
+      current = loading;
+      void prepared(loading, spec)
+        .catch((error: unknown): PreparedResult => ({ ok: false, code: "bad_request", message: messageOf(error) }))
+        .then(async (result) => {
+          const wanted = current === loading;
+          if (!result.ok || !wanted) await release(loading);
+          if (wanted) emit({ type: "prepared", job_id, result });
+        });
+    },
+
+    start(job_id, zero_ms) {
+      const engine = engineOf(job_id);
+      if (!current || !engine) return;
+      const loading = current;
+      try {
+        engine.start(zero_ms);
+        void run(loading, engine);
+      } catch (error) {
+        emit({ type: "load_failed", job_id, message: messageOf(error) });
+      }
+    },
+
+    snapshot(job_id) {
+      const engine = engineOf(job_id);
+      const loading = current;
+      if (!engine || !loading || loading.busy) return;
+      loading.busy = engine
+        .snapshot()
+        .then((snapshot) => {
+          if (current === loading) emit({ type: "progress", job_id, snapshot });
+        })
+        .catch((error: unknown) => {
+          if (current === loading) emit({ type: "load_failed", job_id, message: messageOf(error) });
+        })
+        .finally(() => (loading.busy = null));
+    },
+
+    stop(job_id, grace_ms) {
+      engineOf(job_id)?.stop(grace_ms);
+    },
+
+    discard(job_id) {
+      if (current?.job_id === job_id) void release(current);
+    },
+
+    close: () => release(current),
+  };
+}
+
+/** The port of an http(s) URL. */
+export function portOf({ port, protocol }: URL): number {
+  return port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
+}
+
+function unreachable(shown: string, reason: string): PreparedResult {
+  return {
+    ok: false,
+    code: "target_unreachable",
+    message: `the target ${shown} cannot be reached from here (${reason}); start it, or check its address`,
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
