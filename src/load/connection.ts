@@ -6,8 +6,8 @@ import { connectFailure, streamFailure } from "./failure.ts";
 import { CLOSED_EARLY, DONE, MORE, ResponseParser, TOO_LARGE } from "./parser.ts";
 import type { Time } from "./time.ts";
 
-export const CLOSED = 0;
-export const CONNECTING = 1;
+const CLOSED = 0;
+const CONNECTING = 1;
 export const OPEN = 2;
 
 const FIRST_BACKOFF_MS = 10;

@@ -1,6 +1,6 @@
 import type { FailureKind } from "../metrics/snapshot.ts";
 
-export interface Failure {
+interface Failure {
   kind: FailureKind;
   /** The same for the same cause: no port, address or number that differs from one connection to the next. */
   message: string;

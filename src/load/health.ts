@@ -3,7 +3,7 @@ import type { GeneratorHealth } from "../metrics/snapshot.ts";
 const SATURATED = 0.95;
 const SECOND_MS = 1000;
 
-export type Load = Pick<GeneratorHealth, "cpu" | "utilisation" | "seconds" | "saturated_seconds">;
+type Load = Pick<GeneratorHealth, "cpu" | "utilisation" | "seconds" | "saturated_seconds">;
 
 interface Sample {
   at_ms: number;
@@ -53,7 +53,9 @@ export function createHealth(clock: () => number, emptySpin: () => number) {
     },
     end(): void {
       clearTimeout(timer);
-      if (first !== null) last ??= sample();
+      if (first === null || last !== null) return;
+      tick();
+      last = sample();
     },
     read(): Load {
       const now = last ?? sample();
