@@ -3,7 +3,7 @@ import { spawn, execFile, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { access, constants, mkdir, mkdtemp, open, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer, type AddressInfo, type Server } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -62,76 +62,93 @@ export async function missingForBroker(): Promise<string | null> {
  * not outlive this process, however this process ends.
  */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const [broker] = await startCluster(1, options);
+  if (!broker) throw new Error("no broker was started");
+  return broker;
+}
+
+/** As startBroker, with several brokers that form one cluster (of three or more: at least two in-sync replicas). */
+export async function startCluster(count: number, options: BrokerOptions = {}): Promise<Broker[]> {
   const missing = await missingForBroker();
   if (missing !== null) throw new Error(missing);
   const log = options.log ?? (() => {});
   const classpath = join(await jars(log), "*");
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startOn(classpath, options, log);
+      return await startNodes(classpath, count, options, log);
     } catch (error) {
-      // Another process may have taken the free port in the meantime.
+      // Another process may have taken a free port in the meantime.
       if (options.port || attempt === 3) throw error;
     }
   }
 }
 
-async function startOn(classpath: string, options: BrokerOptions, log: (line: string) => void): Promise<Broker> {
-  const ports = { plain: await freePort(options.port), controller: await freePort(), sasl: await freePort() };
+async function startNodes(classpath: string, count: number, options: BrokerOptions, log: (line: string) => void) {
+  const ports: Ports[] = [];
+  const free = await freePorts(3 * count, options.port);
+  for (let i = 0; i < count; i++) {
+    const [plain = 0, controller = 0, sasl = 0] = free.slice(3 * i);
+    ports.push({ plain, controller, sasl });
+  }
+  const nodes = await Promise.all(ports.map((_, index) => createNode(classpath, ports, index, options)));
+  const cluster_id = randomBytes(16).toString("base64url").replace(/^-/, "A");
+  try {
+    log("preparing its data folder");
+    await Promise.all(nodes.map((node) => node.format(cluster_id)));
+    log("starting the broker");
+    await Promise.all(nodes.map((node) => node.start(count)));
+  } catch (error) {
+    await Promise.all(nodes.map((node) => node.broker.stop()));
+    throw error;
+  }
+  return nodes.map((node) => node.broker);
+}
+
+async function createNode(classpath: string, cluster: Ports[], index: number, options: BrokerOptions) {
   const folder = await mkdtemp(join(tmpdir(), "onrush-kafka-"));
   const watchdog = startWatchdog(folder);
   const config = join(folder, "server.properties");
   const output = join(folder, "broker.log");
+  const { plain: port = 0, sasl: sasl_port = 0 } = cluster[index] ?? {};
+  await writeFile(config, properties(folder, cluster, index, options));
   let running: Running | null = null;
 
-  async function start(): Promise<void> {
+  async function start(brokers_wanted: number): Promise<void> {
     running = await launch(classpath, config, folder, output, options.heap_mb ?? 256);
     watchdog.watch(running.java);
-    await untilServing(ports.plain, running, output);
+    await untilServing(port, brokers_wanted, running, output);
   }
 
-  async function end(signal: NodeJS.Signals): Promise<void> {
+  async function kill9(): Promise<void> {
     if (!running) return;
     const { java, exited } = running;
     java.ref();
-    java.kill("SIGCONT");
-    java.kill(signal);
+    java.kill("SIGKILL");
     await exited;
     watchdog.watch(null);
     running = null;
   }
 
-  async function stop(): Promise<void> {
-    await end("SIGKILL");
-    await rm(folder, { recursive: true, force: true });
-    watchdog.end();
-  }
-
-  try {
-    await writeFile(config, properties(folder, ports, options));
-    log("preparing its data folder");
-    await format(classpath, config, watchdog);
-    log("starting the broker");
-    await start();
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return {
-    brokers: `127.0.0.1:${ports.plain}`,
-    sasl_brokers: options.sasl ? `127.0.0.1:${ports.sasl}` : "",
+  const broker: Broker = {
+    brokers: `127.0.0.1:${port}`,
+    sasl_brokers: options.sasl ? `127.0.0.1:${sasl_port}` : "",
     get pid() {
       return running?.java.pid;
     },
-    kill9: () => end("SIGKILL"),
+    kill9,
     restart: async () => {
-      await end("SIGKILL");
-      await start();
+      await kill9();
+      await start(1);
     },
     pause: () => void running?.java.kill("SIGSTOP"),
     resume: () => void running?.java.kill("SIGCONT"),
-    stop,
+    stop: async () => {
+      await kill9();
+      await rm(folder, { recursive: true, force: true });
+      watchdog.end();
+    },
   };
+  return { broker, start, format: (cluster_id: string) => format(classpath, config, cluster_id, watchdog) };
 }
 
 interface Ports {
@@ -140,21 +157,27 @@ interface Ports {
   sasl: number;
 }
 
-function properties(folder: string, ports: Ports, { session_timeout_ms = 9_000, sasl }: BrokerOptions): string {
-  const advertised = [`PLAINTEXT://127.0.0.1:${ports.plain}`, ...(sasl ? [`SASL://127.0.0.1:${ports.sasl}`] : [])];
+function properties(folder: string, cluster: Ports[], index: number, options: BrokerOptions): string {
+  const { session_timeout_ms = 9_000, sasl } = options;
+  const { plain, controller, sasl: sasl_port } = cluster[index] ?? { plain: 0, controller: 0, sasl: 0 };
+  const advertised = [`PLAINTEXT://127.0.0.1:${plain}`, ...(sasl ? [`SASL://127.0.0.1:${sasl_port}`] : [])];
+  const voters = cluster.map((ports, i) => `${i + 1}@127.0.0.1:${ports.controller}`);
+  const replicas = Math.min(3, cluster.length);
+  const in_sync = Math.min(2, Math.ceil(replicas / 2));
   const lines = [
     "process.roles=broker,controller",
-    "node.id=1",
-    `controller.quorum.voters=1@127.0.0.1:${ports.controller}`,
-    `listeners=${advertised.join(",")},CONTROLLER://127.0.0.1:${ports.controller}`,
+    `node.id=${index + 1}`,
+    `controller.quorum.voters=${voters.join(",")}`,
+    `listeners=${advertised.join(",")},CONTROLLER://127.0.0.1:${controller}`,
     `advertised.listeners=${advertised.join(",")}`,
     "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
     "controller.listener.names=CONTROLLER",
     "inter.broker.listener.name=PLAINTEXT",
     `log.dirs=${join(folder, "data")}`,
-    "offsets.topic.replication.factor=1",
-    "transaction.state.log.replication.factor=1",
-    "transaction.state.log.min.isr=1",
+    `offsets.topic.replication.factor=${replicas}`,
+    `transaction.state.log.replication.factor=${replicas}`,
+    `transaction.state.log.min.isr=${in_sync}`,
+    `min.insync.replicas=${in_sync}`,
     `broker.session.timeout.ms=${session_timeout_ms}`,
     `broker.heartbeat.interval.ms=${Math.floor(session_timeout_ms / 6)}`,
   ];
@@ -167,8 +190,7 @@ function properties(folder: string, ports: Ports, { session_timeout_ms = 9_000, 
   return lines.join("\n") + "\n";
 }
 
-async function format(classpath: string, config: string, watchdog: Watchdog): Promise<void> {
-  const cluster_id = randomBytes(16).toString("base64url").replace(/^-/, "A");
+async function format(classpath: string, config: string, cluster_id: string, watchdog: Watchdog): Promise<void> {
   const args = [...jvm(64), "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config];
   const formatted = promisify(execFile)(java(), args);
   watchdog.watch(formatted.child);
@@ -218,9 +240,9 @@ async function launch(classpath: string, config: string, folder: string, output:
   return { java: broker, exited };
 }
 
-async function untilServing(port: number, { java: broker }: Running, output: string): Promise<void> {
+async function untilServing(port: number, brokers_wanted: number, { java: broker }: Running, output: string) {
   const deadline = performance.now() + READY_MS;
-  while (!(await isServing(port))) {
+  while (!(await isServing(port, brokers_wanted))) {
     const has_ended = broker.pid === undefined || broker.exitCode !== null || broker.signalCode !== null;
     if (has_ended || performance.now() > deadline) {
       const tail = (await readFile(output, "utf8").catch(() => "")).split("\n").slice(-15).join("\n");
@@ -231,14 +253,14 @@ async function untilServing(port: number, { java: broker }: Running, output: str
   }
 }
 
-// It serves when it knows itself as a broker: a restarted one may answer long before.
-async function isServing(port: number): Promise<boolean> {
+// It serves when it knows itself as one of the brokers: a restarted one may answer long before.
+async function isServing(port: number, brokers_wanted: number): Promise<boolean> {
   const connection = new Connection("onrush-probe", { connectTimeout: 1_000, requestTimeout: 2_000 });
   connection.on("error", () => {});
   try {
     await connection.connect("127.0.0.1", port);
     const { brokers } = await metadataV8.api.async(connection, [], false);
-    return brokers.length > 0;
+    return brokers.length >= brokers_wanted && brokers.some((broker) => broker.port === port);
   } catch {
     return false;
   } finally {
@@ -301,13 +323,19 @@ async function jars(log: (line: string) => void): Promise<string> {
   return folder;
 }
 
-async function freePort(wanted = 0): Promise<number> {
+// All different, since each is held until the last one was found. The first may be given.
+async function freePorts(count: number, first = 0): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, (_, i) => listenOn(i === 0 ? first : 0)));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
+  return ports;
+}
+
+async function listenOn(port: number): Promise<Server> {
   const server = createServer();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", () => reject(new Error(`Port ${wanted} of 127.0.0.1 is taken: choose another one with --port`)));
-  server.listen(wanted, "127.0.0.1", resolve);
+  server.once("error", () => reject(new Error(`Port ${port} of 127.0.0.1 is taken: choose another one with --port`)));
+  server.listen(port, "127.0.0.1", resolve);
   await promise;
-  const { port } = server.address() as AddressInfo;
-  await new Promise((closed) => server.close(closed));
-  return port;
+  return server;
 }

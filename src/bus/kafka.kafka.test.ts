@@ -1,7 +1,7 @@
 import { createServer, type Socket } from "node:net";
 import * as client from "@platformatic/kafka";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { describeKafka, sharedBrokers, startBroker, uniquePrefix, type Broker } from "../../tests/kafka/broker.ts";
+import { describeKafka, sharedBrokers, startBroker, startCluster, uniquePrefix, type Broker } from "../../tests/kafka/broker.ts";
 import { topicNames, type TopicNames } from "../protocol/topics.ts";
 import type { BusStatus } from "./bus.ts";
 import { connectKafka, type KafkaBus, type KafkaOptions } from "./kafka.ts";
@@ -208,6 +208,38 @@ describe("Kafka away from the start", () => {
     expect(parseAddress("kafka")).toEqual({ host: "kafka", port: 9092 });
   });
 });
+
+describeKafka(
+  "Kafka with three brokers",
+  () => {
+    test("the leader is killed: nothing acknowledged is lost, all in order", async () => {
+      const nodes = await startCluster(3, { session_timeout_ms: 2_000 });
+      try {
+        const topics = topicNames(uniquePrefix());
+        const brokers = nodes.map((node) => node.brokers);
+        const bus = await connect({ brokers, topics });
+        const reading = await readInto(bus, "metrics", "end");
+        const appended: Promise<number>[] = [];
+        for (let i = 0; i < 100; i++) appended.push(bus.append("metrics", encode(String(i))));
+        await appended[50];
+        const described = await client.metadataV8.api.async(await foreign(brokers[0]!), [topics.metrics], false);
+        const [partition] = described.topics[0]!.partitions;
+        expect(partition!.replicaNodes.length).toBe(3);
+        await nodes[partition!.leaderId - 1]!.kill9();
+        for (let i = 100; i < 200; i++) appended.push(bus.append("metrics", encode(String(i))));
+        const offsets = await Promise.all(appended);
+        await reading.subscription.caughtUp();
+        const seen = new Map(reading.records.map((record) => [record.offset, Buffer.from(record.value!).toString()]));
+        expect(offsets.map((offset) => seen.get(offset))).toEqual(offsets.map((_, i) => String(i)));
+        expect([...new Set(reading.values())]).toEqual(offsets.map((_, i) => String(i)));
+        await expect.poll(() => bus.status().connected, { timeout: 20_000 }).toBe(true);
+      } finally {
+        await Promise.all(nodes.map((node) => node.stop()));
+      }
+    }, 90_000);
+  },
+  { own_broker: true },
+);
 
 describeKafka(
   "Kafka with a broker that dies",

@@ -52,7 +52,8 @@ export async function connectKafka(options: KafkaOptions): Promise<KafkaBus> {
     client_id: options.client_id,
     tls: options.tls,
     sasl: options.sasl,
-    dial_timeout_ms: Math.min(DIAL_TIMEOUT_MS, connect_timeout_ms),
+    // Brokers are tried one after the other, and the last one must have its turn too.
+    dial_timeout_ms: Math.min(DIAL_TIMEOUT_MS, Math.ceil(connect_timeout_ms / bootstrap.length)),
   });
   let is_ready = false;
   const health = createHealth((status) => {

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, inject, test } from "vitest";
 
-export { startBroker, type Broker } from "../../scripts/kafka-broker.ts";
+export { startBroker, startCluster, type Broker } from "../../scripts/kafka-broker.ts";
 
 /**
  * A suite that needs a Kafka broker. Without Java or Maven it is skipped, saying so; with CI=true that is a failure.

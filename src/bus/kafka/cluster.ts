@@ -82,8 +82,9 @@ export function createHealth(on_status?: (status: BusStatus) => void): Health {
   return {
     status,
     failing(who, reason) {
+      const was_connected = reasons.size === 0;
       reasons.set(who, reason);
-      if (reasons.size === 1) on_status?.(status());
+      if (was_connected) on_status?.(status());
     },
     working(who) {
       if (reasons.delete(who) && reasons.size === 0) on_status?.(status());
@@ -101,6 +102,8 @@ interface ClusterOptions {
   health: Health;
 }
 
+// What a broker answers from memory; one that cannot is no help to those who wait.
+const QUICK_MS = 3_000;
 const BACKOFF_MS = { first: 50, most: 1_000 };
 
 export function createCluster(options: ClusterOptions): Cluster {
@@ -112,7 +115,7 @@ export function createCluster(options: ClusterOptions): Cluster {
   async function ask(address: Address): Promise<View> {
     const link = await pool.get("metadata", address);
     const asked = TOPICS.map((topic) => names[topic]);
-    const answer = await link.request(request_timeout_ms, (connection) =>
+    const answer = await link.request(Math.min(QUICK_MS, request_timeout_ms), (connection) =>
       answered(client.metadataV8.api.async(connection, asked, false)),
     );
     const addresses = new Map(answer.brokers.map((broker) => [broker.nodeId, { host: broker.host, port: broker.port }]));
@@ -198,7 +201,7 @@ async function listOffset(cluster: Cluster, topic: Topic, timestamp: bigint, par
   const link = await leaderLink(cluster, "metadata", topic, partition);
   const { api } = cluster.client.listOffsetsV4;
   const asked = [{ partitionIndex: partition, currentLeaderEpoch: -1, timestamp }];
-  const answer = await link.request(cluster.request_timeout_ms, (connection) =>
+  const answer = await link.request(Math.min(QUICK_MS, cluster.request_timeout_ms), (connection) =>
     answered(api.async(connection, -1, 0, [{ name: cluster.names[topic], partitions: asked }])),
   );
   const found = answer.topics[0]?.partitions[0];

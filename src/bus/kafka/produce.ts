@@ -80,7 +80,7 @@ function createLane(cluster: Cluster, topic: Topic, batch_bytes: number) {
     const { api } = cluster.client.produceV7;
     const records = batch.map(({ value }) => ({ topic: cluster.names[topic], partition: 0, value }));
     // The broker gives up on its replicas before this side gives up on the broker.
-    const broker_timeout_ms = Math.floor(cluster.request_timeout_ms * 0.75);
+    const broker_timeout_ms = Math.floor(cluster.request_timeout_ms * 0.9);
     const answer = await link.request(cluster.request_timeout_ms, (connection) =>
       answered(api.async(connection, -1, broker_timeout_ms, records, {})),
     );
