@@ -257,5 +257,5 @@ function generatorLines({ generator, nodes, start_spread_ms }: Report, room: num
   const spread = nodes.length > 1 && start_spread_ms !== null ? `; all drivers started within ${duration(start_spread_ms)}` : "";
   const reasons = generator.reasons.map(printable).join(", ");
   const doubt = wrapped(`! the generator did not keep up, its figures are doubtful: ${reasons}`, room);
-  return [`generator ${use}${spread}`, ...(generator.valid ? [] : doubt.map((line) => paint("yellow", line)))];
+  return [...wrapped(`generator ${use}${spread}`, room), ...(generator.valid ? [] : doubt.map((line) => paint("yellow", line)))];
 }
