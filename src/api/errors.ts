@@ -28,6 +28,7 @@ export const API_ERRORS = {
   unsupported_media_type: { status: 415, message: "send the body as Content-Type: application/json" },
   bad_host: { status: 421, message: "this server is not known by that Host" },
   internal: { status: 500, message: "an unexpected error: please report it" },
+  store_failed: { status: 500, message: "the store cannot be read" },
   not_leader: { status: 503, message: "another orchestrator leads" },
   bus_unavailable: { status: 503, message: "the log cannot be reached now" },
   stopped: { status: 503, message: "this orchestrator is closing" },
