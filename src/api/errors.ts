@@ -19,6 +19,7 @@ export const API_ERRORS = {
   test_replaced: { status: 409, message: "a newer test took its place" },
   not_ready: { status: 409, message: "not every driver is ready" },
   target_unreachable: { status: 409, message: "a driver cannot connect to the target" },
+  target_not_allowed: { status: 409, message: "a driver may not hit the target" },
   no_drivers: { status: 409, message: "no driver is alive" },
   not_enough_drivers: { status: 409, message: "fewer drivers are alive than the plan wants" },
   unknown_driver: { status: 409, message: "there is no such driver" },
