@@ -1,7 +1,7 @@
 import type { LatencySummary, Percentile } from "../metrics/statistics.ts";
 import { PERCENTILES } from "../metrics/statistics.ts";
 import type { NodeReport, Report, Totals } from "../run/report-schema.ts";
-import { bytes, count, duration, percent, printable, rate } from "./figures.ts";
+import { bytes, count, duration, percent, percentile, printable, rate } from "./figures.ts";
 import { aligned, columns, fit, plainPaint, wrapped, type Paint, type Tone } from "./paint.ts";
 
 const MAX_WIDTH = 132;
@@ -114,7 +114,13 @@ function grid(cells: [string, string][], room: number): string[] {
   return lines;
 }
 
-const LATENCY_ROWS: { name: string; of: (s: LatencySummary) => number | null; percentile?: Percentile }[] = [
+interface LatencyRow {
+  name: string;
+  of: (s: LatencySummary) => number | null;
+  percentile?: Percentile;
+}
+
+const LATENCY_ROWS: readonly LatencyRow[] = [
   { name: "min", of: (s) => s.min_ms },
   { name: "mean", of: (s) => s.mean_ms },
   { name: "median", of: (s) => s.median_ms, percentile: "50" },
@@ -127,17 +133,16 @@ const LATENCY_ROWS: { name: string; of: (s: LatencySummary) => number | null; pe
   { name: "max", of: (s) => s.max_ms },
 ];
 
-/** Percentiles that lie among failed and dropped requests are beyond the timeout. */
-function figureOf(s: LatencySummary, ms: number | null, percentile: Percentile | undefined, timeout_ms: number): string {
-  const censored = percentile !== undefined && s.censored.includes(percentile);
-  return censored ? `> ${duration(timeout_ms).replace(/\.0+ s$/, " s")}` : duration(ms);
+function figureOf(summary: LatencySummary, row: LatencyRow, timeout_ms: number): string {
+  const ms = row.of(summary);
+  return row.percentile === undefined ? duration(ms) : percentile(summary, row.percentile, ms, timeout_ms);
 }
 
 function latencyLines(report: Report, room: number, paint: Paint): string[] {
   const { timeout_ms } = report.plan.target;
   const kinds = (["response", "service", "connect", "failed"] as const).filter((kind) => kind !== "failed" || report.latency.failed.count > 0);
-  const cell = (kind: keyof Report["latency"], row: (typeof LATENCY_ROWS)[number]) =>
-    figureOf(report.latency[kind], row.of(report.latency[kind]), row.percentile, timeout_ms);
+  const cell = (kind: keyof Report["latency"], row: LatencyRow) =>
+    figureOf(report.latency[kind], row, timeout_ms);
   const across = [
     ["latency", ...LATENCY_ROWS.map(({ name }) => name)],
     ...kinds.map((kind) => [kind, ...LATENCY_ROWS.map((row) => cell(kind, row))]),
@@ -183,9 +188,9 @@ const NODE_COLUMNS: { name: string; of: (node: NodeReport, timeout_ms: number) =
   { name: "dropped", of: ({ totals }) => count(totals.dropped), spare: 3 },
   { name: "min", of: ({ latency }) => duration(latency.response.min_ms), spare: 5 },
   { name: "mean", of: ({ latency }) => duration(latency.response.mean_ms), spare: 1 },
-  { name: "median", of: ({ latency }, timeout_ms) => figureOf(latency.response, latency.response.median_ms, "50", timeout_ms), spare: 0 },
+  { name: "median", of: ({ latency }, timeout_ms) => percentile(latency.response, "50", latency.response.median_ms, timeout_ms), spare: 0 },
   { name: "mode", of: ({ latency }) => duration(latency.response.mode_ms), spare: 4 },
-  { name: "p99", of: ({ latency }, timeout_ms) => figureOf(latency.response, latency.response.percentiles_ms["99"], "99", timeout_ms), spare: 0 },
+  { name: "p99", of: ({ latency }, timeout_ms) => percentile(latency.response, "99", latency.response.percentiles_ms["99"], timeout_ms), spare: 0 },
   { name: "max", of: ({ latency }) => duration(latency.response.max_ms), spare: 2 },
   { name: "start", of: ({ start_offset_ms }) => signed(start_offset_ms), spare: 6 },
   { name: "late p99", of: ({ send_lateness_us: { p99 } }) => duration(p99 === null ? null : p99 / 1000), spare: 7 },
