@@ -72,9 +72,10 @@ describe("onrush run", () => {
   it("runs a TypeScript plan; flags and variables override it", async () => {
     const plan = join(folder, "plan.ts");
     const path = join(folder, "plan-report.json");
+    await writeFile(join(folder, "package.json"), "{}");
     await writeFile(plan, `export const plan: object = { name: "mine", target: { url: "${ping()}" }, rate_rps: 1, requests: 5, connections: 3 };`);
     const process_ = start(["run", plan, "--no-store", "--requests", "20", "--report", path], { ONRUSH_RATE: "100", ONRUSH_QUIET: "0" });
-    expect(await process_.ended, process_.stderr()).toBe(0);
+    expect([await process_.ended, process_.stderr()]).toEqual([0, ""]);
     const { plan: used, totals } = await readReport(path);
     expect(used).toMatchObject({ name: "mine", rate_rps: 100, requests: 20, connections: 3 });
     expect(totals.ok).toBe(20);
