@@ -247,6 +247,16 @@ describe("leadership", () => {
     await system.within(third.close());
   });
 
+  test("of the heartbeats it reads those that may still say who is alive, not an hour of them", async () => {
+    const beat = (node_id: string) =>
+      system.bus.append("heartbeat", new TextEncoder().encode(JSON.stringify({ node_id, heartbeat: "YES", timestamp: system.clock.now_ms() })));
+    await beat("long-ago");
+    for (let i = 0; i < 10_000; i++) await beat("lately");
+    const orchestrator = await system.orchestrate();
+    expect([...orchestrator.state().nodes.keys()]).toEqual(["lately"]);
+    await system.within(orchestrator.close());
+  });
+
   test("those who died before it began are not chosen", async () => {
     const [a] = await system.drivers("a", "b");
     const first = await system.orchestrate();
