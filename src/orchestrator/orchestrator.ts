@@ -109,8 +109,8 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   log.info("leading", { term: commander.term(), owner }, `leading as of term ${commander.term()}`);
 
   const heartbeat = startHeartbeat({ bus, reader, clock, log, node_id, heartbeat_ms, term: commander.term(), leads: () => commander.leads() });
-  const trimming = startTrimming({ bus, reader, clock, in_process });
   const moment = (): Moment => ({ now_ms: clock.now_ms(), hearing_since_ms: heartbeat.hearingSinceMs() });
+  const trimming = startTrimming({ bus, reader, clock, in_process, moment });
   const failures = new Set<string>();
   let deciding = false;
   let closing: Promise<void> | null = null;
