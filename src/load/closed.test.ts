@@ -52,7 +52,7 @@ test("by duration: nothing is due at or after the window's end", async () => {
   expect(counts.ok).toBe(counts.sent);
   expect(counts.sent).toBe(target.counters().requests_received);
   const arrivals = target.arrivals_ms();
-  expect(arrivals.at(-1)! - arrivals[0]!).toBeLessThan(350);
+  expect(arrivals.at(-1)! - arrivals[0]!).toBeLessThan(1_000);
 });
 
 test("with a rate: over no stretch more than it allows", async () => {
