@@ -55,6 +55,8 @@ async function serve(options: OrchestratorCommandOptions): Promise<void> {
     import("./client.ts"),
   ]);
   const token = options.tokenFile === undefined ? undefined : await readToken(options.tokenFile);
+  const { checkExposure } = await import("../orchestrator/exposure.ts");
+  checkExposure(host, token);
   const connectKafka = await kafkaOf(options);
   const node_id = options.id ?? `${hostname()}-${process.pid}`;
   const log = await openLog("orchestrator", options.logLevel ?? "info");

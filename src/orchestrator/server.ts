@@ -5,7 +5,8 @@ import { BusError } from "../bus/errors.ts";
 import { PlanError } from "../plan/problem.ts";
 import { CommandError } from "../run/commands.ts";
 import { OrchestratorError, ServerError } from "./errors.ts";
-import { bracketed, createGuard, isLoopback, type Guard } from "./guard.ts";
+import { checkExposure } from "./exposure.ts";
+import { bracketed, createGuard, type Guard } from "./guard.ts";
 import { addLive } from "./live.ts";
 import type { Log } from "./log.ts";
 import type { Orchestrator } from "./orchestrator.ts";
@@ -39,14 +40,8 @@ const MAX_BODY_BYTES = 1_000_000;
  * @throws {ServerError} `token_required`, `port_in_use`, `cannot_listen`
  */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { host, port, token } = options;
-  if (token === "") throw new ServerError("token_required", "the token is empty: give one of at least one character, or none");
-  if (!isLoopback(host) && token === undefined) {
-    throw new ServerError(
-      "token_required",
-      `listening on ${host} lets others on the network send load: give a token (--token-file F), or listen on 127.0.0.1`,
-    );
-  }
+  const { host, port } = options;
+  checkExposure(host, options.token);
   const { app, stopLive } = await buildServer(options, () => (app.server.address() as AddressInfo | null)?.port ?? port);
   try {
     await app.listen({ host, port });

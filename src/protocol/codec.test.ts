@@ -81,6 +81,7 @@ test("a plan in a config is the same plan after any number of journeys", () => {
         planned: 1,
         members: [{ node_id: "a", epoch: 0, foreign: false, share: 1, ranges: [] }],
         common: { test_type: "TSUNAMI" as const, delay_ms: 1, message_count_per_driver: 1 },
+        bystanders: [],
         metrics_from: [],
       };
       const once = decodeMessage("control", encodeMessage("control", config));

@@ -76,6 +76,8 @@ const config = command.extend({
     delay_ms: tolerantNonNegative,
     message_count_per_driver: count.nullable(),
   }),
+  /** Foreign drivers that are alive and no members: the copies name nobody, so they may start all the same. */
+  bystanders: boundedArray(nodeId, MAX_ITEMS).default([]),
   /** The next offset of each metrics partition when the test was made: all its metrics lie from there on. */
   metrics_from: boundedArray(count, MAX_ITEMS),
 });

@@ -84,12 +84,20 @@ export function configBody(
         ranges,
       })),
       common: layout.common,
+      bystanders: bystandersOf(state, members, moment),
       metrics_from: [...metrics_from],
     };
   } catch (error) {
     if (!(error instanceof LayoutError)) throw error;
     throw new CommandError(error.code === "foreign_needs_count" ? error.code : "bad_layout", error.message);
   }
+}
+
+/** Foreign drivers that would obey the copies although they are no members: the common format names nobody. */
+function bystandersOf(state: SystemState, members: readonly NodeState[], moment: Moment): string[] {
+  if (!members.some((node) => node.foreign)) return [];
+  const others = [...state.nodes.values()].filter((node) => node.foreign && !members.includes(node) && isAlive(node, moment));
+  return others.map((node) => node.node_id).sort();
 }
 
 function chooseMembers(state: SystemState, plan: Plan, moment: Moment): NodeState[] {
@@ -161,8 +169,9 @@ export function triggerBody(state: SystemState, run: RunState, moment: Moment, s
 function missingError(run: RunState, missing: NotReady[]): CommandError {
   // A driver's own refusal says more than that it is not ready.
   const refusal = (["target_not_allowed", "target_unreachable"] as const).find((code) => missing.some((node) => node.code === code));
-  const text = missing.map(({ message }) => message).slice(0, 5).join("; ");
-  const more = missing.length > 5 ? ` and ${missing.length - 5} more` : "";
+  const messages = [...new Set(missing.map(({ message }) => message))];
+  const text = messages.slice(0, 5).join("; ");
+  const more = messages.length > 5 ? ` and ${messages.length - 5} more` : "";
   return new CommandError(
     refusal ?? "not_ready",
     `test ${run.test_id} did not start: ${text}${more}`,

@@ -236,6 +236,25 @@ describe("decide: foreign drivers", () => {
     expect([lost(5_001), lost(14_900), lost(15_100)]).toEqual([false, false, true]);
   });
 
+  test("that are no members may obey the copies all the same: the report says so, and bounds it", () => {
+    const log = script();
+    log.claim();
+    log.joinForeign("f");
+    log.joinForeign("g");
+    const epoch = log.join("a");
+    log.config("t", { target: TARGET, delay_ms: 100, requests: 20, drivers: ["a", "f"] });
+    expect(log.state.runs.get("t")!.config.bystanders).toEqual(["g"]);
+    log.now_ms += 5_000;
+    log.append("heartbeat", { node_id: "f", heartbeat: "YES", timestamp: log.now_ms });
+    log.beat("a", epoch);
+    log.trigger("t");
+    log.command({ type: "ended", test_id: "t", status: "completed", reason: "", basis: [] });
+    const report = reportOf(log.state, "t")!;
+    expect(report.totals.overlap_max).toBe(20);
+    expect(report.incomplete_reasons).toContainEqual({ node_id: "g", reason: "foreign_bystander" });
+    expect(report.bugs).toEqual([]);
+  });
+
   test("are lost after three of their own heartbeat intervals", () => {
     const log = script();
     log.claim();

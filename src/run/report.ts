@@ -26,7 +26,7 @@ export interface Standing {
 export function standingOf(run: RunState, measured: Map<string, Measured> | undefined): Standing {
   const members = membersOf(run, measured);
   const accounts = members.map((member) => accountOf(run, member));
-  const sum = sumAccounts(accounts);
+  const sum = withBystanders(run, sumAccounts(accounts));
   const window_ms = windowMs(run, sum);
   const parts = members.flatMap((member) => snapshotOf(member) ?? []);
   const merged = mergeMeasures(parts);
@@ -40,6 +40,13 @@ export function standingOf(run: RunState, measured: Map<string, Measured> | unde
     window_ms,
     drain_ms: window_ms === null ? 0 : Math.max(0, sum.last_end_us / 1000 - window_ms),
   };
+}
+
+/** What drivers may have sent that obeyed the copies without being members: the count that the copies name, each. */
+function withBystanders(run: RunState, sum: Account): Account {
+  const { bystanders, common } = run.config;
+  if (!run.trigger || bystanders.length === 0 || sum.overlap_max === null) return sum;
+  return { ...sum, overlap_max: sum.overlap_max + bystanders.length * (common.message_count_per_driver ?? 0) };
 }
 
 function snapshotOf({ measured }: Member): Measures | null {
@@ -104,13 +111,15 @@ function lostAtS(run: RunState, member: Member): number | null {
 
 /** Why a run's figures are not the whole truth, by node. */
 export function incompleteReasons(run: RunState, members: readonly Member[]): Report["incomplete_reasons"] {
-  return members.flatMap((member) => {
+  const bystanders = run.trigger ? run.config.bystanders.map((node_id) => ({ node_id, reason: "foreign_bystander" })) : [];
+  const reasons = members.flatMap((member) => {
     const { node_id } = member;
     if (member.foreign) return { node_id, reason: "foreign_summary" };
     if (isFinal(member)) return [];
     if (member.lost) return { node_id, reason: `lost (${member.lost.reason})` };
     return run.trigger ? { node_id, reason: "no_final" } : [];
   });
+  return [...reasons, ...bystanders];
 }
 
 /**

@@ -43,6 +43,7 @@ export function createLeader(term: number, owner = "leader", now_ms: () => numbe
           epoch: members.find((member) => member.node_id === node_id)!.epoch,
         })),
         common: layout.common,
+        bystanders: [],
         metrics_from: [0],
       };
       return { ...command(), type: "config", ...told };

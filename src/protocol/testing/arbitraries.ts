@@ -186,6 +186,7 @@ const control = fc.oneof(
         delay_ms: nonNegative,
         message_count_per_driver: fc.option(count),
       }),
+      bystanders: list(nodeId),
       metrics_from: list(count),
     }),
   ),
