@@ -40,7 +40,7 @@ export function driverCommand(done: Done): Command {
       new Option("--target <url>", "what tests hit that name no target (TARGET_URL works too)").default(process.env["TARGET_URL"] || undefined),
     )
     .addOption(new Option("--allow <host,..>", "what it may hit: host, host:port, *.domain, 10.0.0.0/8 (repeatable)").argParser(collect))
-    .addOption(new Option("--workers <n>", "load threads"))
+    .addOption(new Option("--workers <n>", "load threads at most, whatever a test asks for (by cores and rate)"))
     .addOption(new Option("--label <key=value>", "shown with this driver (repeatable)").argParser(collect))
     .addOption(new Option("--max-rate <rps>", "refuse tests that ask for more of this driver"))
     .addOption(new Option("--max-duration <time>", "refuse tests that take longer"))
@@ -69,6 +69,7 @@ async function serve(options: DriverCommandOptions): Promise<void> {
   parseAllow(allow);
   const labels = labelsOf(options.label ?? []);
   const caps = capsOf(options);
+  const workers = workersOf(options);
 
   const [{ openLog }, { onSignal }, { prepareDataDir }] = await Promise.all([
     import("./log.ts"),
@@ -92,6 +93,7 @@ async function serve(options: DriverCommandOptions): Promise<void> {
     allow,
     ...(data.problem === null && { data_dir: data.path }),
     caps,
+    ...(workers !== undefined && { workers }),
     log,
   });
   const shown = options.orchestrator === undefined ? "" : `, orchestrator ${options.orchestrator} (only shown)`;
@@ -117,6 +119,14 @@ function capsOf({ maxRate, maxDuration }: DriverCommandOptions) {
     throw usageFailure(`--max-duration: expected a duration such as 10m, got ${JSON.stringify(maxDuration)}`);
   }
   return { ...(max_rate_rps !== undefined && { max_rate_rps }), ...(max_duration_ms !== undefined && { max_duration_ms }) };
+}
+
+function workersOf({ workers }: DriverCommandOptions): number | undefined {
+  const number = workers === undefined ? undefined : parseNumber(workers);
+  if (number === null || (number !== undefined && (number < 1 || !Number.isInteger(number)))) {
+    throw usageFailure(`--workers: expected a whole number above 0, got ${JSON.stringify(workers)}`);
+  }
+  return number;
 }
 
 /** The first address of this machine that others could reach; else loopback. */

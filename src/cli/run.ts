@@ -45,7 +45,7 @@ export function runCommand(done: Done): Command {
     .addOption(new Option("--total-requests <n>", "how many requests all drivers send together"))
     .addOption(new Option("--duration <time>", "how long requests are sent: 500ms, 10s, 2m, 1h (10s)"))
     .addOption(new Option("--connections <n>", "connections that each driver may hold open (64)"))
-    .addOption(new Option("--workers <n>", "load threads of each driver"))
+    .addOption(new Option("--workers <n>", "load threads of each driver (by cores and rate)"))
     .addOption(new Option("--pacing <mode>", "auto, precise (burns a core) or timer (spares it)"))
     .addOption(new Option("--backlog <n>", "due requests that may wait for a connection (by rate)"))
     .addOption(new Option("--warmup <time>", "load before the test begins, counted apart"))
