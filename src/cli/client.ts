@@ -8,8 +8,8 @@ export interface ApiClient {
   readonly url: string;
   readonly headers: Record<string, string>;
   get(path: string): Promise<unknown>;
-  /** null: there is none (404). */
-  find(path: string): Promise<unknown>;
+  /** null: it is not there yet, which the API says under the code `missing`. */
+  find(path: string, missing: string): Promise<unknown>;
   post(path: string, body: unknown): Promise<unknown>;
 }
 
@@ -17,11 +17,9 @@ export interface ApiClient {
 class ApiError extends Error {
   override readonly name = "ApiError";
   readonly code: string;
-  readonly status: number;
 
-  constructor(status: number, code: string, message: string) {
+  constructor(code: string, message: string) {
     super(message);
-    this.status = status;
     this.code = code;
   }
 }
@@ -61,8 +59,8 @@ export async function clientOf(url: string, tokenFile?: string): Promise<ApiClie
     url: base,
     headers,
     get: (path) => request("GET", path).catch(asFailure),
-    find: (path) =>
-      request("GET", path).catch((error: unknown) => (error instanceof ApiError && error.status === 404 ? null : asFailure(error))),
+    find: (path, missing) =>
+      request("GET", path).catch((error: unknown) => (error instanceof ApiError && error.code === missing ? null : asFailure(error))),
     post: (path, body) => request("POST", path, body).catch(asFailure),
   };
 }
@@ -101,7 +99,7 @@ function apiError(status: number, answer: unknown, base: string): Error {
     return couldNotRun("not_onrush", `${base} answered ${status}, and not as an Onrush orchestrator does: check --orchestrator`);
   }
   if (status === 401) return couldNotRun(error.code, `${error.message}: give the system's token with --token-file FILE`);
-  return new ApiError(status, error.code, problemLines(error.details) ?? error.message);
+  return new ApiError(error.code, problemLines(error.details) ?? error.message);
 }
 
 /** One line for each mistake of a plan. */

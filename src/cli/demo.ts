@@ -1,10 +1,11 @@
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import type { Orchestrator } from "../orchestrator/orchestrator.ts";
 import type { Store } from "../orchestrator/store.ts";
 import type { Target } from "../target/target.ts";
 import { codeOf } from "./failure.ts";
 import type { Log } from "./log.ts";
-import { withCommonOptions, type CommonOptions, type Done } from "./options.ts";
+import { aligned } from "./paint.ts";
+import { type CommonOptions, type Done, option, withCommonOptions } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface DemoOptions extends CommonOptions {
@@ -23,10 +24,10 @@ export function demoCommand(done: Done): Command {
   const command = new Command("demo")
     .summary("see it work: target, orchestrator, two drivers and a first test")
     .description("Starts a test server, an orchestrator with its HTTP API and two drivers, and runs a first test. Then it stays up.")
-    .addOption(new Option("--once", "end after the first test, with its exit code"))
-    .addOption(new Option("--data <dir>", "where results are kept (the user's data folder)"))
-    .addOption(new Option("--no-store", "keep nothing"))
-    .addOption(new Option("--no-color", "no colours (NO_COLOR works too)"))
+    .addOption(option("--once", "end after the first test, with its exit code"))
+    .addOption(option("--data <dir>", "where results are kept (the user's data folder)"))
+    .addOption(option("--no-store", "keep nothing"))
+    .addOption(option("--no-color", "no colours (NO_COLOR works too)"))
     .action(async (options: DemoOptions) => {
       done(await demo(options));
     });
@@ -58,7 +59,6 @@ async function demo(options: DemoOptions) {
       rate_rps: 200,
       duration_s: 5,
       drivers: DRIVERS,
-      thresholds: ["p99 < 500ms", "error_rate < 1%"],
     });
     const outcome = await runAndShow(system.session, plan, { quiet: false, reports: [], terminal });
     if (options.once || outcome.interrupted) return outcome;
@@ -94,6 +94,12 @@ function showWays({ line, paint }: Terminal, target: string, api: string): void 
   const onrush = process.env["npm_lifecycle_event"] === undefined ? "onrush" : "npx onrush";
   const plan = JSON.stringify({ target: { url: `${target}/ping` }, rate_rps: 100, duration_s: 5 });
   const where = api.endsWith(`:${API_PORT}`) ? "" : ` --orchestrator ${api}`;
+  const ways = [
+    [`${onrush} run ${target}/ping --rate 500`, "a test of its own"],
+    [`${onrush} run ${target}/ping --rate 500 --orchestrator ${api}`, "the same on these two drivers"],
+    [`${onrush} nodes${where}`, "the drivers"],
+    [`${onrush} tests${where}`, "what was run"],
+  ];
   const lines = [
     "",
     paint("bold", "It stays up, and is yours:"),
@@ -101,13 +107,9 @@ function showWays({ line, paint }: Terminal, target: string, api: string): void 
     `  API     ${api}  (described at ${api}/docs)`,
     "",
     paint("bold", "Go on from another terminal:"),
-    `  ${onrush} run ${target}/ping --rate 500 --duration 10s                a test of its own`,
-    `  ${onrush} run ${target}/ping --rate 500 --orchestrator ${api}         the same on these two drivers`,
-    `  ${onrush} nodes${where}`,
-    `  ${onrush} tests${where}`,
-    `  curl ${api}/nodes`,
+    ...aligned(ways, "left").map((way) => `  ${way}`),
     `  curl -H 'content-type: application/json' -d '${plan}' ${api}/tests`,
-    `  curl -H 'content-type: application/json' -d '{}' ${api}/tests/TEST_ID/trigger`,
+    `  curl -X POST ${api}/tests/TEST_ID/trigger`,
     `  curl ${api}/tests/TEST_ID/report`,
     "",
     "Ctrl-C ends it.",

@@ -1,8 +1,8 @@
 import { hostname, networkInterfaces } from "node:os";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { couldNotRun, usageFailure } from "./failure.ts";
 import { addKafkaOptions, openKafka, type KafkaFlags } from "./kafka-options.ts";
-import { collect, labelsOf, withCommonOptions, type Done } from "./options.ts";
+import { collect, type Done, labelsOf, option, withCommonOptions } from "./options.ts";
 import { parseDurationMs, parseList, parseNumber } from "./scalars.ts";
 
 interface DriverCommandOptions extends KafkaFlags {
@@ -18,6 +18,9 @@ interface DriverCommandOptions extends KafkaFlags {
   maxDuration?: string;
 }
 
+/** What is still to be appended at the end gets this long: the whole farewell is to be over within 5 s. */
+const CLOSE_GRACE_MS = 500;
+
 const EXAMPLES = `
 Examples:
   onrush driver --kafka 127.0.0.1:9092
@@ -31,21 +34,21 @@ export function driverCommand(done: Done): Command {
     .description("Starts a driver: it registers over Kafka and sends what the system's tests ask of it.");
   addKafkaOptions(command)
     .addOption(
-      new Option("--orchestrator <host:port>", "only shown: nothing is dialled (ORCHESTRATOR_IP works too)").default(
+      option("--orchestrator <host:port>", "only shown: nothing is dialled (ORCHESTRATOR_IP works too)").default(
         process.env["ORCHESTRATOR_IP"] || undefined,
       ),
     )
-    .addOption(new Option("--id <id>", "what this driver is called (HOST-PID)"))
+    .addOption(option("--id <id>", "what this driver is called (HOST-PID)"))
     .addOption(
-      new Option("--target <url>", "what tests hit that name no target (TARGET_URL works too)").default(process.env["TARGET_URL"] || undefined),
+      option("--target <url>", "what tests hit that name no target (TARGET_URL works too)").default(process.env["TARGET_URL"] || undefined),
     )
-    .addOption(new Option("--allow <host,..>", "what it may hit: host, host:port, *.domain, 10.0.0.0/8 (repeatable)").argParser(collect))
-    .addOption(new Option("--workers <n>", "load threads at most, whatever a test asks for (by cores and rate)"))
-    .addOption(new Option("--label <key=value>", "shown with this driver (repeatable)").argParser(collect))
-    .addOption(new Option("--max-rate <rps>", "refuse tests that ask for more of this driver"))
-    .addOption(new Option("--max-duration <time>", "refuse tests that take longer"))
-    .addOption(new Option("--data <dir>", "where results are kept until they are acknowledged (the user's data folder)"))
-    .addOption(new Option("--listen <host:port>", "serve this driver's own figures (not in this version)"))
+    .addOption(option("--allow <host,..>", "what it may hit: host, host:port, *.domain, 10.0.0.0/8 (repeatable)").argParser(collect))
+    .addOption(option("--workers <n>", "load threads at most, whatever a test asks for (by cores and rate)"))
+    .addOption(option("--label <key=value>", "shown with this driver (repeatable)").argParser(collect))
+    .addOption(option("--max-rate <rps>", "refuse tests that ask for more of this driver"))
+    .addOption(option("--max-duration <time>", "refuse tests that take longer"))
+    .addOption(option("--data <dir>", "where results are kept until they are acknowledged (the user's data folder)"))
+    .addOption(option("--listen <host:port>", "serve this driver's own figures (not in this version)"))
     .addHelpText("after", EXAMPLES)
     .action(async (options: DriverCommandOptions) => {
       await serve(options);
@@ -57,6 +60,9 @@ export function driverCommand(done: Done): Command {
 async function serve(options: DriverCommandOptions): Promise<void> {
   const [{ NODE_ID_PATTERN }, { parseAllow }] = await Promise.all([import("../plan/ids.ts"), import("../driver/allow.ts")]);
   if (options.listen !== undefined) throw usageFailure("--listen: this version's drivers do not listen; leave it out");
+  if (options.workers !== undefined && parseNumber(options.workers) !== 1) {
+    throw usageFailure(`--workers: expected 1 (this version's drivers load with one thread), got ${JSON.stringify(options.workers)}`);
+  }
   const node_id = options.id ?? `${hostname()}-${process.pid}`;
   if (!NODE_ID_PATTERN.test(node_id)) {
     throw usageFailure(`--id: expected 1 to 128 characters of A-Z a-z 0-9 . _ : -, got ${JSON.stringify(node_id)}`);
@@ -103,7 +109,7 @@ async function serve(options: DriverCommandOptions): Promise<void> {
     void driver.leave();
   });
   const { code } = await driver.stopped;
-  await bus.close();
+  await bus.close(CLOSE_GRACE_MS);
   if (code !== 0) throw couldNotRun("driver_ended", `driver ${node_id} ended: ${REASONS[code] ?? "it broke, see its log"}`);
 }
 

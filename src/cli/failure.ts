@@ -49,7 +49,7 @@ export function messageOf(error: unknown): string {
 
 const USAGE_CODES = new Set([
   "bad_plan", "bad_allow", "bad_option", "bad_threshold", "bad_layout", "bad_topic", "bad_broker_address", "bad_test_id", "bad_id",
-  "no_members", "foreign_needs_count", "too_many_requests", "too_few_requests", "unknown_test", "unknown_driver", "token_required",
+  "no_members", "foreign_needs_count", "too_many_requests", "too_few_requests", "unknown_test", "unknown_driver", "report_not_ready", "bad_request", "token_required",
 ]);
 
 const COULD_NOT_RUN_CODES = new Set([

@@ -1,8 +1,8 @@
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
 import type { KafkaBus } from "../bus/kafka.ts";
 import { codeOf, messageOf, usageFailure } from "./failure.ts";
 import type { Log } from "./log.ts";
-import type { CommonOptions } from "./options.ts";
+import { type CommonOptions, option } from "./options.ts";
 import { parseList, parsePair } from "./scalars.ts";
 
 /** Options of whoever speaks over Kafka. */
@@ -21,14 +21,14 @@ const MECHANISMS = { plain: "PLAIN", "scram-sha-256": "SCRAM-SHA-256", "scram-sh
 
 export function addKafkaOptions(command: Command): Command {
   return command
-    .addOption(new Option("--kafka <host:port,..>", "some brokers of the cluster (KAFKA_IP works too)").default(process.env["KAFKA_IP"] || undefined))
-    .addOption(new Option("--kafka-tls", "speak TLS with the brokers"))
-    .addOption(new Option("--kafka-ca <file>", "certificates to trust (PEM); implies --kafka-tls"))
-    .addOption(new Option("--kafka-cert <file>", "this client's certificate (PEM); implies --kafka-tls"))
-    .addOption(new Option("--kafka-key <file>", "this client's private key (PEM)"))
-    .addOption(new Option("--kafka-sasl <mechanism>", "how to log in").choices(Object.keys(MECHANISMS)))
-    .addOption(new Option("--kafka-username <name>", "who logs in"))
-    .addOption(new Option("--kafka-password-file <file>", "the file that holds the password"));
+    .addOption(option("--kafka <host:port,..>", "some brokers of the cluster (KAFKA_IP works too)").default(process.env["KAFKA_IP"] || undefined))
+    .addOption(option("--kafka-tls", "speak TLS with the brokers"))
+    .addOption(option("--kafka-ca <file>", "certificates to trust (PEM); implies --kafka-tls"))
+    .addOption(option("--kafka-cert <file>", "this client's certificate (PEM); implies --kafka-tls"))
+    .addOption(option("--kafka-key <file>", "this client's private key (PEM)"))
+    .addOption(option("--kafka-sasl <mechanism>", "how to log in").choices(Object.keys(MECHANISMS)))
+    .addOption(option("--kafka-username <name>", "who logs in"))
+    .addOption(option("--kafka-password-file <file>", "the file that holds the password"));
 }
 
 /** Connects to Kafka as the options say. Rejects with CliFailure or BusError. */

@@ -1,12 +1,13 @@
 import type { NodeReport } from "../run/report-schema.ts";
 import { count, duration, printable, rate, tightDuration } from "./figures.ts";
 import { doneShare, errorCount, errorKinds, lastSecond, type LiveModel } from "./live-model.ts";
-import { aligned, fit, plainPaint, type Paint } from "./paint.ts";
+import { aligned, columns as columnsOf, fit, plainPaint, type Paint } from "./paint.ts";
 
 const MIN_WIDTH = 40;
 const MAX_WIDTH = 100;
 const SHOWN_NODES = 12;
 const SHOWN_MARKS = 3;
+const LABEL_WIDTH = 8;
 
 /**
  * The live view, one string a line, none wider than `width` columns. `moment.t_s`: seconds since the schedule's zero, by
@@ -18,7 +19,7 @@ export function renderLive(model: LiveModel, width: number, paint: Paint = plain
   const lines = [progressLine(model, columns, paint, moment)];
   if (totals && response) {
     lines.push(...rateLines(model, columns, paint));
-    lines.push(row("count", columns, [
+    lines.push(...rows("count", columns, [
       `sent ${count(totals.sent)}`,
       `ok ${count(totals.ok)}`,
       alarming(`errors ${count(errorCount(totals))}`, errorCount(totals), paint),
@@ -27,15 +28,15 @@ export function renderLive(model: LiveModel, width: number, paint: Paint = plain
       ...(totals.waiting > 0 ? [paint("yellow", `waiting ${count(totals.waiting)}`)] : []),
     ]));
     const { percentiles_ms: p } = response;
-    lines.push(row("time", columns, [
+    lines.push(...rows("time", columns, [
       `p50 ${percentileOf(model, p["50"])}`,
       `p90 ${percentileOf(model, p["90"])}`,
       `p99 ${percentileOf(model, p["99"])}`,
       `max ${duration(response.max_ms)}`,
     ]));
     const kinds = errorKinds(totals);
-    if (kinds.length > 0) lines.push(row("errors", columns, kinds.map(([kind, n]) => paint("red", `${kind} ${count(n)}`))));
-    lines.push(...nodeLines(model, paint));
+    if (kinds.length > 0) lines.push(...rows("errors", columns, kinds.map(([kind, n]) => paint("red", `${kind} ${count(n)}`))));
+    lines.push(...nodeLines(model, columns, paint));
   }
   for (const mark of model.marks.slice(-SHOWN_MARKS)) lines.push(paint("yellow", `! ${printable(mark)}`));
   return lines.map((line) => fit(line, Math.max(1, width)));
@@ -72,7 +73,7 @@ function rateLines(model: LiveModel, columns: number, paint: Paint): string[] {
   const now = second === null ? "..." : rate(second.sent);
   const text = `${now}/s${target_rps === null ? "" : ` of ${rate(target_rps)}`}`;
   const short = second !== null && target_rps !== null && second.sent < 0.95 * target_rps;
-  const label = "rate    ";
+  const label = "rate".padEnd(LABEL_WIDTH);
   const room = columns - label.length - text.length - 2;
   const line = sparkline(secondsOver(model), Math.min(room, 60), target_rps);
   return [`${paint("dim", label)}${short ? paint("yellow", text) : text}  ${paint("cyan", line)}`.trimEnd()];
@@ -93,8 +94,22 @@ export function sparkline(values: readonly number[], room: number, full: number 
   return shown.map((value) => (top === 0 ? LEVELS[0] : LEVELS[Math.min(7, Math.round((value / top) * 7))])).join("");
 }
 
-function row(label: string, columns: number, parts: string[]): string {
-  return `${label.padEnd(8)}${parts.join(columns >= 70 ? "   " : " ")}`;
+/** A label and its parts, on as many lines as they need. */
+function rows(label: string, columns: number, parts: string[]): string[] {
+  const gap = columns >= 70 ? "   " : "  ";
+  const lines: string[] = [];
+  let line = label.padEnd(LABEL_WIDTH);
+  let empty = true;
+  for (const part of parts) {
+    if (!empty && columnsOf(line + gap + part) > columns) {
+      lines.push(line);
+      line = " ".repeat(LABEL_WIDTH);
+      empty = true;
+    }
+    line += empty ? part : gap + part;
+    empty = false;
+  }
+  return [...lines, line];
 }
 
 function alarming(text: string, n: number, paint: Paint): string {
@@ -107,17 +122,18 @@ function percentileOf(model: LiveModel, ms: number | null): string {
   return `> ${duration(model.plan?.target.timeout_ms ?? null)}`;
 }
 
-function nodeLines(model: LiveModel, paint: Paint): string[] {
+function nodeLines(model: LiveModel, columns: number, paint: Paint): string[] {
   const second = lastSecond(model);
   const shown = model.nodes.slice(0, SHOWN_NODES);
-  const rows = shown.map((node) => [
-    printable(node.node_id).slice(0, 24),
+  const wide = columns >= 60;
+  const cells = shown.map((node) => [
+    printable(node.node_id).slice(0, wide ? 24 : 12),
     node.state,
-    `${count(node.totals.sent)} sent`,
+    ...(wide ? [`${count(node.totals.sent)} sent`] : []),
     second === null ? "" : `${rate(second.nodes[node.node_id]?.sent ?? 0)}/s`,
     `p99 ${duration(node.latency.response.percentiles_ms["99"])}`,
   ]);
-  const lines = aligned(rows).map((line, i) => toned(line, shown[i]!, paint));
+  const lines = aligned(cells).map((line, i) => toned(line, shown[i]!, paint));
   const more = model.nodes.length - shown.length;
   return more > 0 ? [...lines, paint("dim", `and ${count(more)} more drivers`)] : lines;
 }

@@ -75,12 +75,12 @@ async function allAlive(orchestrator: Orchestrator, drivers: readonly Driver[]):
 
 /**
  * Rejects as soon as no driver finds the target: who waits at a terminal is not to wait as long as a system waits for
- * its drivers. Resolves when the test was triggered.
+ * its drivers. Never resolves before the trigger is `settled`.
  */
-async function untilUnreachable(orchestrator: Orchestrator, test_id: string): Promise<void> {
-  for (;;) {
+async function untilUnreachable(orchestrator: Orchestrator, test_id: string, settled: AbortSignal): Promise<void> {
+  while (!settled.aborted) {
     const run = orchestrator.state().runs.get(test_id);
-    if (!run || run.trigger || run.ended) return;
+    if (!run) return;
     const missing = notReady(orchestrator.state(), run, orchestrator.moment());
     const [first] = missing;
     if (first && missing.length === run.config.members.length && missing.every(({ code }) => code === "target_unreachable")) {
@@ -93,7 +93,11 @@ async function untilUnreachable(orchestrator: Orchestrator, test_id: string): Pr
 function sessionOf(orchestrator: Orchestrator, stored_at: string | null, close: () => Promise<void>): Session {
   return {
     create: async (plan) => (await orchestrator.createTest(plan)).test_id,
-    trigger: (test_id) => Promise.race([orchestrator.trigger(test_id).then(() => {}), untilUnreachable(orchestrator, test_id)]),
+    trigger: async (test_id) => {
+      const settled = new AbortController();
+      const triggered = orchestrator.trigger(test_id).finally(() => settled.abort());
+      await Promise.race([triggered, untilUnreachable(orchestrator, test_id, settled.signal)]);
+    },
     stop: (test_id, reason) => orchestrator.stop(test_id, reason),
     follow: (test_id, listener) => {
       for (const { event } of orchestrator.history(test_id)) listener(event);

@@ -20,31 +20,35 @@ export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), ...lines];
 }
 
-/** Gives a subcommand the common options, and every option its ONRUSH_ variable. */
-export function withCommonOptions(command: Command, env: NodeJS.ProcessEnv = process.env): Command {
-  command
-    .addOption(new Option("--topic-prefix <text>", "put before every topic's name; separates systems on one cluster"))
-    .addOption(new Option("--topic <topic=name>", "what one topic is called (repeatable)").argParser(collect))
-    .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS))
-    .showSuggestionAfterError()
+/**
+ * An option that its ONRUSH_ variable sets too (--total-rate: ONRUSH_TOTAL_RATE). An empty variable, and for a switch
+ * one that says no, are as good as none.
+ */
+export function option(flags: string, description: string): Option {
+  const made = new Option(flags, description);
+  const name = `ONRUSH_${(made.long ?? "").replace(/^--/, "").replaceAll("-", "_").toUpperCase()}`;
+  const value = process.env[name];
+  const is_switch = !made.required && !made.optional;
+  const unset = value === "" || (is_switch && ["0", "false", "no", "off"].includes(value?.toLowerCase() ?? ""));
+  return unset ? made : made.env(name);
+}
+
+/** Gives a subcommand the options that all of them have. */
+export function withCommonOptions(command: Command): Command {
+  return command
+    .addOption(option("--topic-prefix <text>", "put before every topic's name; separates systems on one cluster"))
+    .addOption(option("--topic <topic=name>", "what one topic is called (repeatable)").argParser(collect))
+    .addOption(option("--log-level <level>", "how much is logged").choices(LOG_LEVELS))
+    .configureHelp({ optionDescription: describe })
     .allowExcessArguments(false);
-  for (const option of command.options) {
-    const name = variableOf(option);
-    if (!isUnset(env[name], option)) option.env(name);
-  }
-  return command;
 }
 
-/** --total-rate: ONRUSH_TOTAL_RATE */
-function variableOf(option: Option): string {
-  return `ONRUSH_${(option.long ?? "").replace(/^--/, "").replaceAll("-", "_").toUpperCase()}`;
-}
-
-/** An empty variable, and for a switch one that says no, are as good as none. */
-function isUnset(value: string | undefined, option: Option): boolean {
-  if (value === undefined) return false;
-  const is_switch = !option.required && !option.optional;
-  return value === "" || (is_switch && ["0", "false", "no", "off"].includes(value.toLowerCase()));
+/** What help says of an option: not its variable, which all have. */
+function describe({ description, argChoices, defaultValue }: Option): string {
+  const parts = [description];
+  if (argChoices) parts.push(`(${argChoices.join(", ")})`);
+  if (typeof defaultValue === "string") parts.push(`(${defaultValue})`);
+  return parts.join(" ");
 }
 
 /** The value of --listen. @throws {CliFailure} usage */

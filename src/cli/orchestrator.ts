@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { listenFailure, usageFailure } from "./failure.ts";
 import { addKafkaOptions, openKafka, type KafkaFlags } from "./kafka-options.ts";
-import { collect, listenOf, withCommonOptions, type Done } from "./options.ts";
+import { collect, type Done, listenOf, option, withCommonOptions } from "./options.ts";
 import { parseList } from "./scalars.ts";
 
 interface OrchestratorCommandOptions extends KafkaFlags {
@@ -14,6 +14,9 @@ interface OrchestratorCommandOptions extends KafkaFlags {
   standby?: boolean;
   allowOrigin?: string[];
 }
+
+/** What is still to be appended at the end gets this long: the whole farewell is to be over within 5 s. */
+const CLOSE_GRACE_MS = 500;
 
 const EXAMPLES = `
 Examples:
@@ -27,13 +30,13 @@ export function orchestratorCommand(done: Done): Command {
     .summary("start the orchestrator of a system")
     .description("Starts the orchestrator of a system: it speaks with its drivers over Kafka, and serves the HTTP API.");
   addKafkaOptions(command)
-    .addOption(new Option("--listen <host:port>", "where the HTTP API listens").default("127.0.0.1:7070"))
-    .addOption(new Option("--id <id>", "what this orchestrator is called (HOST-PID)"))
-    .addOption(new Option("--data <dir>", "where results are kept (the user's data folder)"))
-    .addOption(new Option("--no-store", "keep nothing"))
-    .addOption(new Option("--token-file <file>", "the token that requests must bear; needed to listen beyond this machine"))
-    .addOption(new Option("--allow-origin <origin>", "a web page's origin that may use the API (repeatable)").argParser(collect))
-    .addOption(new Option("--standby", "wait until the leader dies (not in this version)"))
+    .addOption(option("--listen <host:port>", "where the HTTP API listens").default("127.0.0.1:7070"))
+    .addOption(option("--id <id>", "what this orchestrator is called (HOST-PID)"))
+    .addOption(option("--data <dir>", "where results are kept (the user's data folder)"))
+    .addOption(option("--no-store", "keep nothing"))
+    .addOption(option("--token-file <file>", "the token that requests must bear; needed to listen beyond this machine"))
+    .addOption(option("--allow-origin <origin>", "a web page's origin that may use the API (repeatable)").argParser(collect))
+    .addOption(option("--standby", "wait until the leader dies (not in this version)"))
     .addHelpText("after", EXAMPLES)
     .action(async (options: OrchestratorCommandOptions) => {
       await serve(options);
@@ -64,7 +67,7 @@ async function serve(options: OrchestratorCommandOptions): Promise<void> {
   const orchestrator = await startOrchestrator({ bus, node_id, store, log });
   const closeAll = async () => {
     await orchestrator.close();
-    await bus.close();
+    await bus.close(CLOSE_GRACE_MS);
     store?.close();
   };
   const server = await startServer({

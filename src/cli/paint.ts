@@ -63,17 +63,17 @@ export function wrapped(text: string, width: number, indent = "  "): string[] {
   return [...lines, line];
 }
 
-/** Cells in columns that line up: the first one to the left, the others to the right. */
-export function aligned(rows: readonly (readonly string[])[], gap = "  "): string[] {
+/** Cells in columns that line up: the first one to the left, the others to the right, or all to the left. */
+export function aligned(rows: readonly (readonly string[])[], side: "left" | "right" = "right"): string[] {
   const widths: number[] = [];
   for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, columns(cell));
   return rows.map((row) =>
     row
       .map((cell, i) => {
         const padding = " ".repeat((widths[i] ?? 0) - columns(cell));
-        return i === 0 ? cell + padding : padding + cell;
+        return i === 0 || side === "left" ? cell + padding : padding + cell;
       })
-      .join(gap)
+      .join("  ")
       .trimEnd(),
   );
 }

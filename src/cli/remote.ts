@@ -31,7 +31,7 @@ export function openRemote(client: ApiClient): Session {
       let heard_ms = performance.now();
       for (;;) {
         try {
-          const report = (await client.find(path(test_id, "report"))) as Report | null;
+          const report = (await client.find(path(test_id, "report"), "report_not_ready")) as Report | null;
           if (report !== null) return report;
           heard_ms = performance.now();
         } catch (error) {
@@ -53,16 +53,16 @@ function followEvents(client: ApiClient, test_id: string, listener: (event: RunE
   let ended = false;
   let socket: WebSocket | null = null;
   let retry: NodeJS.Timeout | undefined;
-  const told = { seq: 0 };
+  let told_seq = 0;
 
   const connect = () => {
     const url = `${client.url.replace(/^http/, "ws")}/ws?test_id=${encodeURIComponent(test_id)}`;
     socket = new WebSocket(url, { headers: client.headers });
     socket.addEventListener("message", ({ data }) => {
       for (const { seq, event } of eventsOf(String(data))) {
-        // A stream that begins anew (another orchestrator) counts from the start.
-        if (event.test_id !== test_id || (seq <= told.seq && event.type === "mark")) continue;
-        told.seq = Math.max(told.seq, seq);
+        // After a break the history comes again: what is replaced by its key may, a mark would be told twice.
+        if (event.test_id !== test_id || (seq <= told_seq && event.type === "mark")) continue;
+        told_seq = Math.max(told_seq, seq);
         listener(event);
       }
     });

@@ -1,7 +1,7 @@
-import { Argument, Command, Option } from "commander";
+import { Argument, Command } from "commander";
 import type { Plan } from "../plan/plan.ts";
 import { usageFailure } from "./failure.ts";
-import { collect, withCommonOptions, type CommonOptions, type Done } from "./options.ts";
+import { collect, type CommonOptions, type Done, option, withCommonOptions } from "./options.ts";
 import type { PlanFlags } from "./plan-flags.ts";
 import type { Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -16,6 +16,8 @@ interface RunOptions extends CommonOptions, Omit<PlanFlags, "name"> {
   orchestrator?: string;
   tokenFile?: string;
 }
+
+const ONE_WORKER = "this version's drivers load with one thread each: --workers changes nothing, more drivers on other machines do";
 
 const EXAMPLES = `
 Examples:
@@ -35,35 +37,35 @@ export function runCommand(done: Done): Command {
     .summary("run a test and show its result")
     .description("Runs a test: orchestrator and drivers in this process, or on a running system with --orchestrator.")
     .addArgument(new Argument("<target>", "the URL to hit, or a plan (PLAN.json, PLAN.ts)").argOptional())
-    .addOption(new Option("--name <text>", "what the test is called"))
-    .addOption(new Option("--drivers <n>", "how many drivers (1 here; on a running system: all that are alive)"))
-    .addOption(new Option("--type <type>", "avalanche: next request when the answer came; tsunami: at fixed times"))
-    .addOption(new Option("--rate <rps>", "requests per second of each driver"))
-    .addOption(new Option("--total-rate <rps>", "requests per second of all drivers together"))
-    .addOption(new Option("--delay <ms>", "time between two requests of a driver, instead of a rate"))
-    .addOption(new Option("--requests <n>", "how many requests each driver sends"))
-    .addOption(new Option("--total-requests <n>", "how many requests all drivers send together"))
-    .addOption(new Option("--duration <time>", "how long requests are sent: 500ms, 10s, 2m, 1h (10s)"))
-    .addOption(new Option("--connections <n>", "connections that each driver may hold open (64)"))
-    .addOption(new Option("--workers <n>", "load threads of each driver (by cores and rate)"))
-    .addOption(new Option("--pacing <mode>", "auto, precise (burns a core) or timer (spares it)"))
-    .addOption(new Option("--backlog <n>", "due requests that may wait for a connection (by rate)"))
-    .addOption(new Option("--warmup <time>", "load before the test begins, counted apart"))
-    .addOption(new Option("--timeout <time>", "how long a request may take to its last byte (30s)"))
-    .addOption(new Option("--lease <time>", "how long drivers go on without the orchestrator (30s)"))
-    .addOption(new Option("--on-driver-loss <what>", "redistribute, continue or stop"))
-    .addOption(new Option("-X, --method <method>", "HTTP method (GET; POST with a body)"))
-    .addOption(new Option("-H, --header <header>", "'Name: value' (repeatable)").argParser(collect))
-    .addOption(new Option("-d, --body <text>", "body of every request, or @FILE"))
-    .addOption(new Option("-k, --insecure", "https: accept any certificate"))
-    .addOption(new Option("--threshold <expression>", "what must hold: 'p99 < 200ms' (repeatable)").argParser(collect))
-    .addOption(new Option("--report <file>", "write the report to FILE.json (repeatable)").argParser(collect))
-    .addOption(new Option("--data <dir>", "where results are kept (the user's data folder)"))
-    .addOption(new Option("--no-store", "keep nothing"))
-    .addOption(new Option("--quiet", "only the first line and the summary"))
-    .addOption(new Option("--no-color", "no colours (NO_COLOR works too)"))
-    .addOption(new Option("--orchestrator <url>", "run it on this system and follow it"))
-    .addOption(new Option("--token-file <file>", "the token of that system"))
+    .addOption(option("--name <text>", "what the test is called"))
+    .addOption(option("--drivers <n>", "how many drivers (1 here; on a running system: all that are alive)"))
+    .addOption(option("--type <type>", "avalanche: next request when the answer came; tsunami: at fixed times"))
+    .addOption(option("--rate <rps>", "requests per second of each driver"))
+    .addOption(option("--total-rate <rps>", "requests per second of all drivers together"))
+    .addOption(option("--delay <ms>", "time between two requests of a driver, instead of a rate"))
+    .addOption(option("--requests <n>", "how many requests each driver sends"))
+    .addOption(option("--total-requests <n>", "how many requests all drivers send together"))
+    .addOption(option("--duration <time>", "how long requests are sent: 500ms, 10s, 2m, 1h (10s)"))
+    .addOption(option("--connections <n>", "connections that each driver may hold open (64)"))
+    .addOption(option("--workers <n>", "load threads of each driver (by cores and rate)"))
+    .addOption(option("--pacing <mode>", "auto, precise (burns a core) or timer (spares it)"))
+    .addOption(option("--backlog <n>", "due requests that may wait for a connection (by rate)"))
+    .addOption(option("--warmup <time>", "load before the test begins, counted apart"))
+    .addOption(option("--timeout <time>", "how long a request may take to its last byte (30s)"))
+    .addOption(option("--lease <time>", "how long drivers go on without the orchestrator (30s)"))
+    .addOption(option("--on-driver-loss <what>", "redistribute, continue or stop"))
+    .addOption(option("-X, --method <method>", "HTTP method (GET; POST with a body)"))
+    .addOption(option("-H, --header <header>", "'Name: value' (repeatable)").argParser(collect))
+    .addOption(option("-d, --body <text>", "body of every request, or @FILE"))
+    .addOption(option("-k, --insecure", "https: accept any certificate"))
+    .addOption(option("--threshold <expression>", "what must hold: 'p99 < 200ms' (repeatable)").argParser(collect))
+    .addOption(option("--report <file>", "write the report to FILE.json (repeatable)").argParser(collect))
+    .addOption(option("--data <dir>", "where results are kept (the user's data folder)"))
+    .addOption(option("--no-store", "keep nothing"))
+    .addOption(option("--quiet", "only the first line and the summary"))
+    .addOption(option("--no-color", "no colours (NO_COLOR works too)"))
+    .addOption(option("--orchestrator <url>", "run it on this system and follow it"))
+    .addOption(option("--token-file <file>", "the token of that system"))
     .addHelpText("after", EXAMPLES)
     .action(async (target: string | undefined, options: RunOptions) => {
       done(await run(target, options));
@@ -122,6 +124,7 @@ async function local(plan: Plan, options: RunOptions, terminal: Terminal): Promi
   layOut(plan, drivers.map((node_id) => ({ node_id, foreign: false })));
   if (!options.quiet) {
     for (const warning of limitWarnings(drivers.length * plan.connections, readLimits())) terminal.note(`warning: ${warning}`);
+    if ((plan.workers ?? 1) > 1) terminal.note(`warning: ${ONE_WORKER}`);
   }
   const kept = openLocalStore(options.data, options.store);
   if (kept.problem !== null) terminal.note(`warning: nothing is stored: ${kept.problem}`);

@@ -61,9 +61,9 @@ describe("the summary", () => {
         p99.9   8.00 ms  ██████████████████████████████████████▍
         p99.99  10.0 ms  ████████████████████████████████████████████████
 
-      driver       state   sent     mean   median      p99      max
-      driver-1  finished  1,000  0.63 ms  0.50 ms  4.00 ms  10.0 ms
-      driver-2  finished  1,000  0.63 ms  0.50 ms  4.00 ms  10.0 ms
+      driver       state   sent  dropped      min     mean   median     mode      p99      max     start
+      driver-1  finished  1,000        0  0.25 ms  0.63 ms  0.50 ms  0.45 ms  4.00 ms  10.0 ms  +0.12 ms
+      driver-2  finished  1,000        0  0.25 ms  0.63 ms  0.50 ms  0.45 ms  4.00 ms  10.0 ms  +0.12 ms
 
       status   200 x 2,000 (100 %)
 

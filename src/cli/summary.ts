@@ -142,7 +142,7 @@ function latencyLines(report: Report, room: number, paint: Paint): string[] {
     ["latency", ...LATENCY_ROWS.map(({ name }) => name)],
     ...kinds.map((kind) => [kind, ...LATENCY_ROWS.map((row) => cell(kind, row))]),
   ];
-  const wide = aligned(across, "  ");
+  const wide = aligned(across);
   const lines = wide.every((line) => columns(line) <= room)
     ? wide
     : aligned([
@@ -176,19 +176,20 @@ function barOf(share: number, length: number): string {
   return "█".repeat(Math.floor(eighths / 8)) + EIGHTHS[eighths % 8]!;
 }
 
-const NODE_COLUMNS: { name: string; of: (node: NodeReport, timeout_ms: number) => string; optional?: true }[] = [
-  { name: "state", of: ({ state }) => state },
-  { name: "sent", of: ({ totals }) => count(totals.sent) },
-  { name: "dropped", of: ({ totals }) => count(totals.dropped), optional: true },
-  { name: "min", of: ({ latency }) => duration(latency.response.min_ms), optional: true },
-  { name: "mean", of: ({ latency }) => duration(latency.response.mean_ms) },
-  { name: "median", of: ({ latency }, timeout_ms) => figureOf(latency.response, latency.response.median_ms, "50", timeout_ms) },
-  { name: "mode", of: ({ latency }) => duration(latency.response.mode_ms), optional: true },
-  { name: "p99", of: ({ latency }, timeout_ms) => figureOf(latency.response, latency.response.percentiles_ms["99"], "99", timeout_ms) },
-  { name: "max", of: ({ latency }) => duration(latency.response.max_ms) },
-  { name: "start", of: ({ start_offset_ms }) => signed(start_offset_ms), optional: true },
-  { name: "late p99", of: ({ send_lateness_us: { p99 } }) => duration(p99 === null ? null : p99 / 1000), optional: true },
-  { name: "pacing", of: ({ pacing }) => pacing ?? "-", optional: true },
+/** `spare`: where there is no room the columns with the highest number go first. */
+const NODE_COLUMNS: { name: string; of: (node: NodeReport, timeout_ms: number) => string; spare: number }[] = [
+  { name: "state", of: ({ state }) => state, spare: 0 },
+  { name: "sent", of: ({ totals }) => count(totals.sent), spare: 0 },
+  { name: "dropped", of: ({ totals }) => count(totals.dropped), spare: 3 },
+  { name: "min", of: ({ latency }) => duration(latency.response.min_ms), spare: 5 },
+  { name: "mean", of: ({ latency }) => duration(latency.response.mean_ms), spare: 1 },
+  { name: "median", of: ({ latency }, timeout_ms) => figureOf(latency.response, latency.response.median_ms, "50", timeout_ms), spare: 0 },
+  { name: "mode", of: ({ latency }) => duration(latency.response.mode_ms), spare: 4 },
+  { name: "p99", of: ({ latency }, timeout_ms) => figureOf(latency.response, latency.response.percentiles_ms["99"], "99", timeout_ms), spare: 0 },
+  { name: "max", of: ({ latency }) => duration(latency.response.max_ms), spare: 2 },
+  { name: "start", of: ({ start_offset_ms }) => signed(start_offset_ms), spare: 6 },
+  { name: "late p99", of: ({ send_lateness_us: { p99 } }) => duration(p99 === null ? null : p99 / 1000), spare: 7 },
+  { name: "pacing", of: ({ pacing }) => pacing ?? "-", spare: 8 },
 ];
 
 function signed(ms: number | null): string {
@@ -204,8 +205,11 @@ function nodeTable(report: Report, room: number, paint: Paint): string[] {
       ["driver", ...used.map(({ name }) => name)],
       ...shown.map((node) => [printable(node.node_id).slice(0, 32), ...used.map(({ of }) => of(node, timeout_ms))]),
     ]);
-  const whole = table(NODE_COLUMNS);
-  const lines = whole.every((line) => columns(line) <= room) ? whole : table(NODE_COLUMNS.filter(({ optional }) => !optional));
+  let lines: string[] = [];
+  for (let most = 8; most >= 0; most--) {
+    lines = table(NODE_COLUMNS.filter(({ spare }) => spare <= most));
+    if (lines.every((line) => columns(line) <= room)) break;
+  }
   const more = report.nodes.length - shown.length;
   return [
     "",

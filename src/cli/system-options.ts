@@ -1,7 +1,7 @@
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { clientOf, type ApiClient } from "./client.ts";
 import { aligned, fit } from "./paint.ts";
-import { withCommonOptions, type CommonOptions } from "./options.ts";
+import { type CommonOptions, option, withCommonOptions } from "./options.ts";
 
 /** Options of every subcommand that speaks to a running system. */
 export interface SystemOptions extends CommonOptions {
@@ -15,9 +15,9 @@ export function systemCommand(name: string, description: string): Command {
   const address = process.env["ORCHESTRATOR_IP"] || "http://127.0.0.1:7070";
   const command = new Command(name)
     .description(description)
-    .addOption(new Option("--orchestrator <url>", "the system's HTTP API").default(address))
-    .addOption(new Option("--token-file <file>", "the system's token"))
-    .addOption(new Option("--json", "the API's own answer, as JSON"));
+    .addOption(option("--orchestrator <url>", "the system's HTTP API").default(address))
+    .addOption(option("--token-file <file>", "the system's token"))
+    .addOption(option("--json", "the API's own answer, as JSON"));
   return withCommonOptions(command);
 }
 
@@ -34,5 +34,5 @@ export function print<T>(answer: T, options: SystemOptions, render: (answer: T) 
 
 /** Rows under their headings; `none` where there are no rows. */
 export function table(headings: string[], rows: string[][], none: string): string[] {
-  return rows.length === 0 ? [none] : aligned([headings, ...rows]);
+  return rows.length === 0 ? [none] : aligned([headings, ...rows], "left");
 }

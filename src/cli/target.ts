@@ -1,7 +1,7 @@
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { TARGET_FLAGS, targetOptions, type TargetFlags } from "../target/options.ts";
 import { listenFailure } from "./failure.ts";
-import { withCommonOptions, type CommonOptions, type Done } from "./options.ts";
+import { type CommonOptions, type Done, option, withCommonOptions } from "./options.ts";
 
 interface TargetCommandOptions extends CommonOptions {
   listen?: string;
@@ -17,7 +17,7 @@ export function targetCommand(done: Done): Command {
     .description("Starts the test server: GET /ping answers pong, GET /metrics its own counters, anything else 404.")
     .addHelpText("after", "\nExample:\n  onrush target --delay 20ms --error-rate 1%");
   for (const { name, value, default: preset, description } of TARGET_FLAGS) {
-    command.addOption(new Option(`--${name} <${value}>`, preset === undefined ? description : `${description} (${preset})`));
+    command.addOption(option(`--${name} <${value}>`, preset === undefined ? description : `${description} (${preset})`));
   }
   command.action(async (options: TargetCommandOptions) => {
     const { listen, delay, stall, errorRate } = options;
