@@ -61,7 +61,8 @@ export function announce(turn: Turn): void {
     message: {
       node_id,
       heartbeat: "YES",
-      timestamp: now_ms,
+      // Whole ms: other implementations may read an integer.
+      timestamp: Math.round(now_ms),
       role: "driver",
       ...said,
       node_ip,

@@ -65,6 +65,7 @@ function isOpen(wanted: Wanted | null, test_id: string): wanted is Wanted {
 
 function dropOpen(state: NodeState, test_id: string): void {
   if (isOpen(state.wanted, test_id)) state.wanted = null;
+  if (state.refused?.test_id === test_id) state.refused = null;
 }
 
 function onConfig(turn: Turn, command: ControlOf<"config">, offset: number): void {

@@ -53,7 +53,10 @@ export interface Driver {
 const TICK_MS = 50;
 const SUBSCRIBE_AGAIN_MS = 1_000;
 const LAST_WORDS_MS = 400;
+const CLOSING_MS = 200;
 const KINDS_LOGGED = 100;
+/** As its own encoder writes it: of the many heartbeats only those of orchestrators are worth decoding. */
+const OF_A_DRIVER = Buffer.from('"role":"driver"');
 
 /**
  * Starts a node: the shell around machine.ts. Whatever it needs from the log it waits for.
@@ -148,7 +151,7 @@ export function startDriver(options: DriverOptions): Driver {
         store?.save(effect);
         break;
       case "forget":
-        store?.forget(effect.node_id, effect.test_id, effect.epoch);
+        store?.forget(effect);
         break;
       case "exit":
         void finish(effect.code, LAST_WORDS_MS);
@@ -172,7 +175,8 @@ export function startDriver(options: DriverOptions): Driver {
     const closing = load.close();
     if (last_words_ms > 0) await outbox.flush(last_words_ms);
     outbox.close();
-    await Promise.allSettled([closing, ...subscriptions.map((subscription) => subscription.close())]);
+    const closed = Promise.allSettled([closing, ...subscriptions.map((subscription) => subscription.close())]);
+    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, CLOSING_MS).unref())]);
     (await opening).close();
     resolveStopped({ code });
   }
@@ -219,6 +223,7 @@ export function startDriver(options: DriverOptions): Driver {
           for (const record of records) {
             if (over) return;
             const after_start = typeof position !== "string" && record.offset >= (position[record.partition] ?? 0);
+            if (topic === "heartbeat" && isOfADriver(record)) continue;
             const message = decode(topic, record);
             if (message !== null) onMessage(message, record, after_start);
           }
@@ -273,6 +278,10 @@ export function startDriver(options: DriverOptions): Driver {
     kill: () => void finish(1, 0),
     stopped,
   };
+}
+
+function isOfADriver({ value }: BusRecord): boolean {
+  return value !== null && Buffer.from(value.buffer, value.byteOffset, value.byteLength).includes(OF_A_DRIVER);
 }
 
 /** What --target names may be hit. */

@@ -8,7 +8,7 @@ import { hasBegun, ownResults, type Job, type PreparedResult, type Start, type W
 import { log, type Turn } from "./turn.ts";
 
 /** A driver that is later than this does not start. */
-export const LATE_MS = 1_000;
+const LATE_MS = 1_000;
 /** A plain trigger waits that long for connections. */
 const PLAIN_PATIENCE_MS = 10_000;
 const RETRY_MS = 1_000;

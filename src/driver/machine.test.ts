@@ -1,35 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { PlanInput } from "../plan/plan.ts";
 import { decodeMessage, encodeMessage } from "../protocol/codec.ts";
-import { emptySnapshot } from "./report.ts";
-import type { NodeOptions } from "./state.ts";
 import { bench, logged, of, reports } from "./testing/bench.ts";
 import { createLeader } from "./testing/leader.ts";
-
-const PLAN: PlanInput = { target: { url: "http://127.0.0.1:8088/ping" }, rate_rps: 100, duration_s: 10 };
-const ME = [{ node_id: "d1", epoch: 7 }];
-
-/** Ready for t1, control led by term 1. */
-function ready(options: Partial<NodeOptions> = {}, plan: Partial<PlanInput> = {}) {
-  const node = bench(options).live();
-  const leader = createLeader(1, "leader", node.now);
-  node.control(leader.claim());
-  node.control(leader.config("t1", { ...PLAN, ...plan }, ME));
-  node.prepared();
-  return { node, leader };
-}
-
-/** Running t1; its schedule began at start_ms. */
-function running(options: Partial<NodeOptions> = {}, plan: Partial<PlanInput> = {}) {
-  const { node, leader } = ready(options, plan);
-  node.control(leader.trigger("t1", node.now() + 1000, ME));
-  const start_ms = node.now() + 1000;
-  node.pass(1000);
-  expect(node.phase()).toBe("running");
-  return { node, leader, start_ms };
-}
-
-const heartbeats = (effects: Parameters<typeof of>[0]) => of(effects, "publish_heartbeat").map(({ message }) => message as any);
+import { heartbeats, ME, PLAN, ready, running } from "./testing/run.ts";
 
 describe("registration and heartbeat", () => {
   it("says nothing before its own record was read back, then at once and each second", () => {
@@ -67,12 +40,12 @@ describe("registration and heartbeat", () => {
     node.control(createLeader(1).claim());
     node.leaderBeats(1, node.now() - 3);
     for (let i = 0; i < 10; i++) node.leaderBeats(1, node.now() - 20);
-    expect(heartbeats(node.pass(1000))[0].clock).toEqual({ term: 1, delay_ms: 3 });
+    expect(heartbeats(node.pass(1000))[0]!.clock).toEqual({ term: 1, delay_ms: 3 });
     for (let i = 0; i < 30; i++) node.leaderBeats(1, node.now() - 20);
-    expect(heartbeats(node.pass(1000))[0].clock).toEqual({ term: 1, delay_ms: 20 });
+    expect(heartbeats(node.pass(1000))[0]!.clock).toEqual({ term: 1, delay_ms: 20 });
     node.leaderBeats(2, node.now() + 500);
     node.leaderBeats(1, node.now() - 1);
-    expect(heartbeats(node.pass(1000))[0].clock).toEqual({ term: 2, delay_ms: -500 });
+    expect(heartbeats(node.pass(1000))[0]!.clock).toEqual({ term: 2, delay_ms: -500 });
   });
 
   it("writes records that its own protocol can read", () => {
@@ -134,7 +107,7 @@ describe("authority", () => {
     expect(of(node.all, "prepare")).toEqual([]);
     node.send({ type: "caught_up" });
     expect(of(node.all, "prepare")).toMatchObject([{ spec: { test_id: "open" } }]);
-    expect(heartbeats(node.prepared())[0].ready).toEqual({ test_id: "open", config_offset: 5, epoch: 7 });
+    expect(heartbeats(node.prepared())[0]!.ready).toEqual({ test_id: "open", config_offset: 5, epoch: 7 });
   });
 
   it("does nothing about an old trigger that names another epoch", () => {
@@ -184,8 +157,8 @@ describe("config", () => {
     const { node } = ready({ caps: { max_rate_rps: 99 } });
     expect(heartbeats(node.all).at(-1)).toMatchObject({ state: "idle", refused: { test_id: "t1", code: "rate_over_cap", config_offset: 1 } });
     expect(of(node.all, "prepare")).toEqual([]);
-    expect(heartbeats(ready({ caps: { max_duration_ms: 9999 } }).node.all).at(-1).refused.code).toBe("duration_over_cap");
-    expect(heartbeats(ready({ caps: { max_rate_rps: 100, max_duration_ms: 10_000 } }).node.all).at(-1).state).toBe("ready");
+    expect(heartbeats(ready({ caps: { max_duration_ms: 9999 } }).node.all).at(-1)!.refused!.code).toBe("duration_over_cap");
+    expect(heartbeats(ready({ caps: { max_rate_rps: 100, max_duration_ms: 10_000 } }).node.all).at(-1)!.state).toBe("ready");
   });
 
   it("tries an unreachable target again each second, a target that is not allowed never", () => {
@@ -193,7 +166,7 @@ describe("config", () => {
     const leader = createLeader(1);
     node.control(leader.claim());
     node.control(leader.config("t1", PLAN, ME));
-    expect(heartbeats(node.prepared(false))[0].refused).toEqual({
+    expect(heartbeats(node.prepared(false))[0]!.refused).toEqual({
       test_id: "t1",
       config_offset: 1,
       code: "target_unreachable",
@@ -302,7 +275,7 @@ describe("a run", () => {
     node.control(leader.ended("other", [{ node_id: "d1", epoch: 7, seq: 0, final: true }]));
     expect(node.phase()).toBe("awaiting_ack");
     const effects = node.control(leader.ended("t1", [{ node_id: "d1", epoch: 7, seq: 0, final: true }]));
-    expect(of(effects, "forget")).toEqual([{ type: "forget", node_id: "d1", test_id: "t1", epoch: 7 }]);
+    expect(of(effects, "forget")).toEqual([{ type: "forget", node_id: "d1", test_id: "t1", epoch: 7, seq: 0 }]);
     expect(node.phase()).toBe("idle");
     expect(reports(node.pass(3000))).toEqual([]);
   });
@@ -377,146 +350,3 @@ describe("a run", () => {
   });
 });
 
-describe("lease", () => {
-  it("ends the run when the leader falls silent; the clock is the leader's", () => {
-    const { node, leader } = ready({}, { lease_ms: 5000, duration_s: 60 });
-    node.control(leader.trigger("t1", node.now() + 1000, ME, 100));
-    for (let i = 0; i < 10; i++) {
-      node.pass(1000);
-      node.leaderBeats(1, node.now() - 100);
-    }
-    expect(node.phase()).toBe("running");
-    expect(of(node.pass(5000), "stop")).toEqual([]);
-    const effects = node.pass(50);
-    expect(of(effects, "stop")).toHaveLength(1);
-    expect(logged(effects)).toContain("lease_expired");
-    expect(reports(node.finished())[0]).toMatchObject({ end_reason: "lease_expired", final: true });
-  });
-
-  it("is not renewed by another term, by a standby or by an old heartbeat", () => {
-    const { node } = running({}, { lease_ms: 5000, duration_s: 60 });
-    node.pass(3500);
-    node.leaderBeats(2);
-    node.leaderBeats(1, node.now() - 60_000);
-    node.send({ type: "orchestrator_heartbeat", term: 1, state: "standby", timestamp_ms: node.now(), received_ms: node.now() });
-    expect(of(node.pass(550), "stop")).toHaveLength(1);
-  });
-
-  it("goes on under the next leader", () => {
-    const { node } = running({}, { lease_ms: 5000, duration_s: 60 });
-    node.pass(3000);
-    node.control(createLeader(2, "standby").claim());
-    node.leaderBeats(2, node.now() + 3_600_000);
-    expect(of(node.pass(4950), "stop")).toEqual([]);
-    expect(of(node.pass(150), "stop")).toHaveLength(1);
-  });
-});
-
-describe("lost", () => {
-  it("stops, reports, registers again, and is idle under a new epoch", () => {
-    const { node, leader } = running();
-    const effects = node.control(leader.lost({ test_id: "t1", node_id: "d1", epoch: 7, reason: "silent" }));
-    expect(of(effects, "stop")).toHaveLength(1);
-    expect(heartbeats(node.pass(1500))).toEqual([]);
-    const finished = node.finished();
-    expect(reports(finished)).toMatchObject([{ epoch: 7, final: true }]);
-    expect(of(finished, "publish_register")).toMatchObject([{ message: { boot_id: "boot.2" } }]);
-    expect(heartbeats(node.registered(20))[0]).toMatchObject({ epoch: 20, state: "idle" });
-    expect(reports(node.pass(1000))).toMatchObject([{ epoch: 7, final: true }]);
-    node.control(leader.ended("t1", [{ node_id: "d1", epoch: 7, seq: 0, final: true }]));
-    expect(node.state().results).toEqual([]);
-  });
-
-  it("prepares an open test again under its new epoch", () => {
-    const { node, leader } = ready();
-    const effects = node.control(leader.lost({ test_id: "t0", node_id: "d1", epoch: 7, reason: "silent" }));
-    expect(of(effects, "discard")).toHaveLength(1);
-    expect(of(effects, "publish_register")).toHaveLength(1);
-    expect(of(node.registered(20), "prepare")).toHaveLength(1);
-    expect(of(node.control(leader.trigger("t1", node.now(), ME)), "start")).toEqual([]);
-  });
-
-  it("is nothing to it when it is about another node or an older epoch", () => {
-    const { node, leader } = running();
-    node.control(leader.lost({ test_id: "t1", node_id: "d2", epoch: 7, reason: "silent" }));
-    node.control(leader.lost({ test_id: "t1", node_id: "d1", epoch: 6, reason: "newer_epoch" }));
-    expect(node.phase()).toBe("running");
-  });
-});
-
-describe("leaving", () => {
-  it("goes at once when it has nothing to tell", () => {
-    const node = bench().live();
-    const effects = node.send({ type: "leave" });
-    expect(heartbeats(effects).at(-1).state).toBe("left");
-    expect(of(effects, "exit")).toEqual([{ type: "exit", code: 0 }]);
-    expect(node.pass(5000)).toEqual([]);
-  });
-
-  it("stops, gives its ranges back, repeats its final for three seconds, says left and exits", () => {
-    const { node } = running();
-    expect(of(node.send({ type: "leave" }), "stop")).toHaveLength(1);
-    node.pass(500);
-    const [final] = reports(node.finished({ ...emptySnapshot([]), ranges: [{ range_id: "r0", taken: 12 }] }));
-    expect(final).toMatchObject({ final: true, end_reason: "left", ranges: [{ range_id: "r0", taken: 12, given_back: true }] });
-    expect(of(node.pass(2950), "exit")).toEqual([]);
-    const effects = node.pass(50);
-    expect(heartbeats(effects).at(-1)).toMatchObject({ state: "left", epoch: 7 });
-    expect(of(effects, "exit")).toEqual([{ type: "exit", code: 0 }]);
-    expect(reports(node.all)).toHaveLength(3);
-  });
-
-  it("goes when its final is acknowledged, or when it is known to have left", () => {
-    const acknowledged = running();
-    acknowledged.node.send({ type: "leave" });
-    acknowledged.node.finished();
-    const ended = acknowledged.leader.ended("t1", [{ node_id: "d1", epoch: 7, seq: 0, final: true }]);
-    expect(of(acknowledged.node.control(ended), "exit")).toHaveLength(1);
-
-    const released = running();
-    released.node.send({ type: "leave" });
-    released.node.finished();
-    const lost = released.leader.lost({ test_id: "t1", node_id: "d1", epoch: 7, reason: "left" });
-    expect(of(released.node.control(lost), "exit")).toHaveLength(1);
-  });
-
-  it("goes within five seconds whatever its engine does", () => {
-    const { node } = running();
-    node.send({ type: "leave" });
-    const effects = node.pass(4500);
-    expect(of(effects, "discard")).toHaveLength(1);
-    expect(of(effects, "exit")).toEqual([{ type: "exit", code: 0 }]);
-  });
-});
-
-describe("results of an earlier start", () => {
-  const stored = () => {
-    const { node } = running();
-    node.finished();
-    return node.state().results[0]!.report;
-  };
-
-  it("are published again until they are acknowledged", () => {
-    const report = stored();
-    const node = bench({ node_id: "d2" }, [{ report, origin: "control" }]);
-    const leader = createLeader(1);
-    node.send({ type: "begin" });
-    node.control(leader.claim());
-    node.control(leader.config("t1", PLAN, ME));
-    expect(reports(node.pass(2000))).toEqual([]);
-    node.send({ type: "caught_up" });
-    expect(reports(node.pass(2000))).toEqual([report, report]);
-    const effects = node.control(leader.ended("t1", [{ node_id: "d1", epoch: 7, seq: 0, final: true }]));
-    expect(of(effects, "forget")).toHaveLength(1);
-  });
-
-  it("are published three times when this log has never heard of their test", () => {
-    const report = stored();
-    const node = bench({}, [{ report, origin: "control" }]).live(9);
-    for (let copy = 0; copy < 3; copy++) {
-      expect(reports(node.pass(1000))).toHaveLength(1);
-      node.published(report);
-    }
-    expect(reports(node.pass(5000))).toEqual([]);
-  });
-});

@@ -113,7 +113,8 @@ export function letGoOfUnknown(turn: Turn): void {
 
 function settle(turn: Turn, results: readonly Result[], isDone: (result: Result) => boolean): void {
   for (const { report } of results.filter(isDone)) {
-    turn.effects.push({ type: "forget", node_id: report.node_id, test_id: report.test_id, epoch: report.epoch });
+    const { node_id, test_id, epoch, seq } = report;
+    turn.effects.push({ type: "forget", node_id, test_id, epoch, seq });
   }
   turn.state.results = results.filter((result) => !isDone(result));
 }

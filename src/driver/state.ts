@@ -61,7 +61,8 @@ export type Effect =
   | { type: "stop"; job_id: number; grace_ms: number }
   | { type: "discard"; job_id: number }
   | { type: "save"; report: Report; origin: Origin }
-  | { type: "forget"; node_id: string; test_id: string; epoch: number }
+  /** What is kept up to this seq. */
+  | { type: "forget"; node_id: string; test_id: string; epoch: number; seq: number }
   | { type: "exit"; code: number }
   | { type: "log"; level: LogLevel; code: string; fields: Record<string, unknown>; message: string };
 

@@ -15,7 +15,8 @@ export interface ResultStore {
   load(): StoredResult[];
   /** Keeps the newest report of a (node, test, epoch). */
   save(result: StoredResult): void;
-  forget(node_id: string, test_id: string, epoch: number): void;
+  /** Lets go of what is kept up to a seq. */
+  forget(which: { node_id: string; test_id: string; epoch: number; seq: number }): void;
   close(): void;
 }
 
@@ -27,12 +28,15 @@ const SETUP = `
   PRAGMA synchronous = OFF;
   PRAGMA busy_timeout = 20;
   CREATE TABLE IF NOT EXISTS result (
-    node_id TEXT NOT NULL, test_id TEXT NOT NULL, epoch INTEGER NOT NULL, origin TEXT NOT NULL, report TEXT NOT NULL,
+    node_id TEXT NOT NULL, test_id TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
+    origin TEXT NOT NULL, report TEXT NOT NULL,
     PRIMARY KEY (node_id, test_id, epoch)
   ) STRICT;
 `;
-const SAVE = `INSERT INTO result (node_id, test_id, epoch, origin, report) VALUES (?, ?, ?, ?, ?)
-  ON CONFLICT DO UPDATE SET origin = excluded.origin, report = excluded.report`;
+const SAVE = `INSERT INTO result (node_id, test_id, epoch, seq, origin, report) VALUES (?, ?, ?, ?, ?, ?)
+  ON CONFLICT DO UPDATE SET seq = excluded.seq, origin = excluded.origin, report = excluded.report
+  WHERE excluded.seq >= seq`;
+const FORGET = "DELETE FROM result WHERE node_id = ? AND test_id = ? AND epoch = ? AND seq <= ?";
 
 /**
  * Opens `driver.sqlite` in `data_dir` (null: keeps nothing). A folder that cannot be written or a full disk is logged
@@ -64,7 +68,7 @@ export async function openResultStore(data_dir: string | null, log: DriverLog): 
 
 function storeOn(database: DatabaseSync, failed: (error: unknown) => void): ResultStore {
   const save = database.prepare(SAVE);
-  const forget = database.prepare("DELETE FROM result WHERE node_id = ? AND test_id = ? AND epoch = ?");
+  const forget = database.prepare(FORGET);
   const attempt = (write: () => unknown): void => {
     try {
       write();
@@ -84,9 +88,10 @@ function storeOn(database: DatabaseSync, failed: (error: unknown) => void): Resu
       return found;
     },
     save: ({ report, origin }) => {
-      attempt(() => save.run(report.node_id, report.test_id, report.epoch, origin, JSON.stringify(report)));
+      const { node_id, test_id, epoch, seq } = report;
+      attempt(() => save.run(node_id, test_id, epoch, seq, origin, JSON.stringify(report)));
     },
-    forget: (node_id, test_id, epoch) => attempt(() => forget.run(node_id, test_id, epoch)),
+    forget: ({ node_id, test_id, epoch, seq }) => attempt(() => forget.run(node_id, test_id, epoch, seq)),
     close: () => attempt(() => database.close()),
   };
 }

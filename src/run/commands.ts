@@ -126,7 +126,7 @@ function isClosedByDuration(plan: Plan): boolean {
 export function triggerable(state: SystemState, test_id: string): RunState {
   const run = state.runs.get(test_id);
   if (!run) throw new CommandError("unknown_test", `there is no test ${test_id}`, { test_id });
-  if (phaseOf(run) === "ended") throw new CommandError("test_ended", `test ${test_id} has ended: create a new one`, { test_id });
+  if (phaseOf(run) === "ended" || (run.stop && !run.trigger)) throw new CommandError("test_ended", `test ${test_id} has ended: create a new one`, { test_id });
   if (run.replaced) throw new CommandError("test_replaced", `a newer test took the place of ${test_id}`, { test_id });
   return run;
 }

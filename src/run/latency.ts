@@ -56,13 +56,17 @@ export function latencyOfSummary(plain: PlainMetrics | null): Latency {
   const { mean_latency, median_latency, min_latency, max_latency, mode_latency } = plain.metrics;
   const response: LatencySummary = {
     ...nothing,
-    min_ms: min_latency,
-    max_ms: max_latency,
-    mean_ms: mean_latency,
-    median_ms: median_latency,
-    mode_ms: mode_latency,
+    min_ms: rounded(min_latency),
+    max_ms: rounded(max_latency),
+    mean_ms: rounded(mean_latency),
+    median_ms: rounded(median_latency),
+    mode_ms: rounded(mode_latency),
   };
   return { response, service: nothing, connect: nothing, failed: nothing };
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 1000) / 1000;
 }
 
 /** How late requests went out, whole us. */

@@ -1,0 +1,106 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { RunEvent } from "../run/events.ts";
+import { emptyModel, errorKinds, lastSecond, reduce, type LiveModel } from "./live-model.ts";
+import { plainLine, renderLive, sparkline } from "./live-view.ts";
+import { colourPaint, columns } from "./paint.ts";
+import { eventsUntil, report, second, totals } from "./testing/runs.ts";
+
+const TEST_ID = "t-20261121-093015-x7k2";
+const modelOf = (events: readonly RunEvent[]): LiveModel => events.reduce(reduce, emptyModel(TEST_ID));
+const MARKS: RunEvent[] = [
+  { type: "mark", test_id: TEST_ID, t_s: 3, kind: "lost", node_id: "driver-2", text: "driver driver-2 was lost (silent)\u001b[2J" },
+];
+
+describe("the model of a run", () => {
+  it("keeps each second once, in order, and knows the last one that is over", () => {
+    const model = modelOf([...eventsUntil(3.4), { type: "second", test_id: TEST_ID, row: second(1, 390) }]);
+    expect(model.seconds.map(({ t_s, sent }) => [t_s, sent])).toEqual([[0, 400], [1, 390], [2, 400], [3, 400]]);
+    expect(lastSecond(model)?.t_s).toBe(2);
+  });
+
+  it("lets events of other tests pass", () => {
+    const model = modelOf(eventsUntil(2));
+    expect(reduce(model, { ...MARKS[0]!, test_id: "another" })).toBe(model);
+  });
+
+  it("ends with the report", () => {
+    const model = modelOf([...eventsUntil(5), { type: "ended", test_id: TEST_ID, report: report() }]);
+    expect([model.phase, model.report?.revision]).toEqual(["ended", 1]);
+  });
+
+  it("names only errors that happened", () => {
+    expect(errorKinds(totals({ http_error: 3, timeout: 1 }))).toEqual([["http_error", 3], ["timeout", 1]]);
+  });
+});
+
+describe("the live view", () => {
+  it("says what it waits for before the start", () => {
+    expect(renderLive(emptyModel(TEST_ID), 80)).toEqual(["the drivers are getting ready ..."]);
+    expect(renderLive(modelOf(eventsUntil(5).slice(0, 1)), 80, undefined, { t_s: -1.5 })).toEqual(["starting, 2 s to go ..."]);
+  });
+
+  it("shows rate against target, progress, percentiles, errors and drivers", () => {
+    const model = modelOf([...eventsUntil(3.5, { http_error: 12, ok: 1388 }), ...MARKS]);
+    expect(renderLive(model, 80).join("\n")).toMatchInlineSnapshot(`
+      "running  ████████████████████████████░░░░░░░░░░░░  3.5 / 5.0 s
+      rate    400/s of 400  █▅█
+      count   sent 1,400   ok 1,388   errors 12   dropped 0   in flight 0
+      time    p50 0.50 ms   p90 1.00 ms   p99 4.00 ms   max 10.0 ms
+      errors  http_error 12
+      driver-1  running  700 sent  200/s  p99 4.00 ms
+      driver-2  running  700 sent  200/s  p99 4.00 ms
+      ! driver driver-2 was lost (silent) [2J"
+    `);
+  });
+
+  it("fits 40 columns", () => {
+    const model = modelOf([...eventsUntil(3.5, { timeout: 2 }), ...MARKS]);
+    expect(renderLive(model, 40).join("\n")).toMatchInlineSnapshot(`
+      "running  █████████████░░░░░  3.5 / 5.0 s
+      rate    400/s of 400  █▅█
+      count   sent 1,400  ok 1,400  errors 2
+              dropped 0  in flight 0
+      time    p50 0.50 ms  p90 1.00 ms
+              p99 4.00 ms  max 10.0 ms
+      errors  timeout 2
+      driver-1  running  200/s  p99 4.00 ms
+      driver-2  running  200/s  p99 4.00 ms
+      ! driver driver-2 was lost (silent) [2J"
+    `);
+  });
+
+  it("is never wider than the terminal, coloured or not, and never lets control characters through", () => {
+    const model = modelOf([...eventsUntil(4.2, { http_error: 1_000_000, network_error: 12, timeout: 9, dropped: 1234 }), ...MARKS]);
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 200 }), fc.boolean(), (width, coloured) => {
+        const lines = coloured ? renderLive(model, width, colourPaint) : renderLive(model, width);
+        expect(Math.max(...lines.map(columns))).toBeLessThanOrEqual(width);
+        expect(lines.join("")).not.toContain("\u001b[2J");
+      }),
+    );
+  });
+
+  it("draws a sparkline of the last values, the target as a whole block", () => {
+    expect(sparkline([0, 200, 400, 800], 3, 800)).toBe("▃▅█");
+    expect(sparkline([0, 0], 5)).toBe("▁▁");
+    expect(sparkline([1], 0)).toBe("");
+  });
+});
+
+describe("plain lines", () => {
+  it("tell one second each", () => {
+    expect(plainLine(modelOf(eventsUntil(3)))).toBe("t=3s sent=1,200 rate=400/s (target 400) p50=0.50ms p99=4.00ms max=10.0ms errors=0");
+    expect(plainLine(emptyModel(TEST_ID))).toBeNull();
+  });
+
+  it("show a percentile that lies among the failed as beyond the timeout", () => {
+    const events = eventsUntil(3, { timeout: 100 });
+    const progress = events.at(-1)!;
+    if (progress.type === "progress") {
+      progress.latency.response = { ...progress.latency.response, censored: ["99"] };
+      progress.latency.response.percentiles_ms["99"] = null;
+    }
+    expect(plainLine(modelOf(events))).toContain("p99=>30.0s");
+  });
+});

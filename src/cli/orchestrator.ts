@@ -1,0 +1,90 @@
+import { hostname } from "node:os";
+import { Command } from "commander";
+import { listenFailure, usageFailure } from "./failure.ts";
+import { addKafkaOptions, openKafka, type KafkaFlags } from "./kafka-options.ts";
+import { collect, type Done, listenOf, option, withCommonOptions } from "./options.ts";
+import { parseList } from "./scalars.ts";
+
+interface OrchestratorCommandOptions extends KafkaFlags {
+  listen: string;
+  id?: string;
+  data?: string;
+  store: boolean;
+  tokenFile?: string;
+  standby?: boolean;
+  allowOrigin?: string[];
+}
+
+/** What is still to be appended at the end gets this long: the whole farewell is to be over within 5 s. */
+const CLOSE_GRACE_MS = 500;
+
+const EXAMPLES = `
+Examples:
+  onrush orchestrator --kafka 127.0.0.1:9092
+  onrush orchestrator --kafka a:9093,b:9093 --kafka-tls --kafka-sasl scram-sha-512 --kafka-username onrush --kafka-password-file pw
+  onrush orchestrator --kafka a:9092 --listen 0.0.0.0:7070 --token-file token`;
+
+/** `onrush orchestrator`: the one that decides, with its HTTP API. */
+export function orchestratorCommand(done: Done): Command {
+  const command = new Command("orchestrator")
+    .summary("start the orchestrator of a system")
+    .description("Starts the orchestrator of a system: it speaks with its drivers over Kafka, and serves the HTTP API.");
+  addKafkaOptions(command)
+    .addOption(option("--listen <host:port>", "where the HTTP API listens").default("127.0.0.1:7070"))
+    .addOption(option("--id <id>", "what this orchestrator is called (HOST-PID)"))
+    .addOption(option("--data <dir>", "where results are kept (the user's data folder)"))
+    .addOption(option("--no-store", "keep nothing"))
+    .addOption(option("--token-file <file>", "the token that requests must bear; needed to listen beyond this machine"))
+    .addOption(option("--allow-origin <origin>", "a web page's origin that may use the API (repeatable)").argParser(collect))
+    .addOption(option("--standby", "wait until the leader dies (not in this version)"))
+    .addHelpText("after", EXAMPLES)
+    .action(async (options: OrchestratorCommandOptions) => {
+      await serve(options);
+      done({});
+    });
+  return withCommonOptions(command);
+}
+
+async function serve(options: OrchestratorCommandOptions): Promise<void> {
+  if (options.standby) throw usageFailure("--standby: this version has no standby; start one orchestrator without it");
+  const { host, port } = listenOf(options.listen);
+  const [{ openLog }, { untilSignal }, { openServiceStore }, { readToken }] = await Promise.all([
+    import("./log.ts"),
+    import("./signals.ts"),
+    import("./data-store.ts"),
+    import("./client.ts"),
+  ]);
+  const token = options.tokenFile === undefined ? undefined : await readToken(options.tokenFile);
+  const node_id = options.id ?? `${hostname()}-${process.pid}`;
+  const log = await openLog("orchestrator", options.logLevel ?? "info");
+  const { store, path } = openServiceStore(options.data, options.store, log);
+  const bus = await openKafka(options, `onrush-orchestrator-${node_id}`, log);
+  const [{ startOrchestrator }, { startServer }] = await Promise.all([
+    import("../orchestrator/orchestrator.ts"),
+    import("../orchestrator/server.ts"),
+  ]);
+  const stopped = untilSignal();
+  const orchestrator = await startOrchestrator({ bus, node_id, store, log });
+  const closeAll = async () => {
+    await orchestrator.close();
+    await bus.close(CLOSE_GRACE_MS);
+    store?.close();
+  };
+  const server = await startServer({
+    orchestrator,
+    store,
+    host,
+    port,
+    ...(token !== undefined && { token }),
+    allow_origins: (options.allowOrigin ?? []).flatMap(parseList),
+    log,
+  }).catch(async (error: unknown) => {
+    await closeAll();
+    throw listenFailure(error, options.listen) ?? error;
+  });
+  process.stdout.write(`orchestrator ${node_id} listening: ${server.url} (data: ${path ?? "none"})\n`);
+  const signal = await stopped;
+  log.info("stopping", { signal }, `${signal}: stopping; once more ends it at once`);
+  await server.close();
+  await closeAll();
+}

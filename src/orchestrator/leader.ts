@@ -1,0 +1,33 @@
+import { sleep, type Clock } from "./clock.ts";
+import { OrchestratorError } from "./errors.ts";
+import type { Reader } from "./reader.ts";
+
+/** A leader that was not heard for this long is gone. */
+const SILENCE_MS = 3_000;
+/** Live leaders speak each second: whoever listens this long hears them, whatever the clocks of the log and of this machine say. */
+const LISTEN_MS = 1_500;
+const POLL_MS = 50;
+
+/**
+ * Waits until no leader's heartbeat in the log is younger than 3 s (and listens at least 1.5 s where there was one).
+ * @throws {OrchestratorError} `leader_exists` when one is heard that was appended after `begun_ms`
+ */
+export async function untilLeaderIsSilent(reader: Reader, clock: Clock, begun_ms: number): Promise<void> {
+  const until_ms = silentFrom(reader, begun_ms);
+  for (;;) {
+    if (reader.leadersHeard() > 0) {
+      throw new OrchestratorError("leader_exists", `another orchestrator leads this system: ${reader.state.leadership.owner}`);
+    }
+    if (clock.now_ms() >= until_ms) return;
+    await sleep(clock, POLL_MS);
+  }
+}
+
+function silentFrom(reader: Reader, begun_ms: number): number {
+  let last_ms = Number.NEGATIVE_INFINITY;
+  for (const { heartbeat, timestamp_ms } of reader.state.orchestrators.values()) {
+    if (heartbeat.state === "leader") last_ms = Math.max(last_ms, timestamp_ms);
+  }
+  if (last_ms === Number.NEGATIVE_INFINITY) return begun_ms;
+  return Math.min(Math.max(last_ms + SILENCE_MS, begun_ms + LISTEN_MS), begun_ms + SILENCE_MS);
+}

@@ -1,0 +1,124 @@
+import type { Bus, BusRecord, ReadFrom, Subscription } from "../bus/bus.ts";
+import type { Topic } from "../protocol/topics.ts";
+import { toEntry } from "../run/entry.ts";
+import { fold, forget } from "../run/fold.ts";
+import { initialState, phaseOf, type SystemState } from "../run/state.ts";
+import type { Clock } from "./clock.ts";
+import type { Log } from "./log.ts";
+
+/** The log, read into a state. */
+export interface Reader {
+  readonly state: SystemState;
+  /** Resolves once a record of partition 0 was folded. */
+  reached(topic: Topic, offset: number): Promise<void>;
+  /** Resolves once everything that is in the log now was folded. */
+  caughtUp(): Promise<void>;
+  /** The next offset of partition 0. */
+  position(topic: Topic): number;
+  /** Called after every batch of records. */
+  onChange(listener: (topic: Topic) => void): void;
+  /** Heartbeats of leaders that were appended after this reader began. */
+  leadersHeard(): number;
+  close(): Promise<void>;
+}
+
+interface Wait {
+  topic: Topic;
+  offset: number;
+  resolve(): void;
+}
+
+const BESIDE_CONTROL = ["register", "heartbeat", "metrics", "test_config", "trigger"] as const;
+
+/**
+ * Reads control to its end, then everything else to its end, and goes on reading. Metrics are read from where the
+ * newest run began; earlier runs are forgotten: their reports are in the store.
+ */
+export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Reader> {
+  const state = initialState();
+  const subscriptions = new Map<Topic, Subscription>();
+  const folded = new Map<Topic, number>();
+  const live = new Set<Topic>();
+  const listeners: ((topic: Topic) => void)[] = [];
+  const told = new Set<string>();
+  let waits: Wait[] = [];
+  let leaders = 0;
+  const heartbeats_from = await bus.end("heartbeat");
+
+  function onRecords(topic: Topic, records: BusRecord[]): void {
+    const now_ms = clock.now_ms();
+    const replayed = !live.has(topic);
+    for (const record of records) {
+      // A record of old times is no sign of life of now.
+      const heard_ms = replayed ? Math.min(now_ms, record.timestamp_ms) : now_ms;
+      const entry = toEntry(record, heard_ms, replayed);
+      if (topic === "heartbeat" && record.offset >= (heartbeats_from[record.partition] ?? 0) && isLeader(entry)) leaders++;
+      fold(state, entry);
+      if (record.partition === 0) folded.set(topic, Math.max(folded.get(topic) ?? -1, record.offset));
+    }
+    tellRefusals();
+    release();
+    for (const listener of listeners) listener(topic);
+  }
+
+  function release(): void {
+    if (waits.length === 0) return;
+    waits = waits.filter((wait) => {
+      if ((folded.get(wait.topic) ?? -1) < wait.offset) return true;
+      wait.resolve();
+      return false;
+    });
+  }
+
+  function tellRefusals(): void {
+    for (const reason of state.rejected.keys()) {
+      tellOnce(`rejected ${reason}`, () => log.warn("record_rejected", { reason }, `a record was skipped: ${reason} (told once)`));
+    }
+    for (const reason of state.stale.keys()) {
+      tellOnce(`stale ${reason}`, () => log.warn("command_refused", { reason }, `a command on control was refused: ${reason} (told once)`));
+    }
+  }
+
+  function tellOnce(key: string, tell: () => void): void {
+    if (told.has(key)) return;
+    told.add(key);
+    tell();
+  }
+
+  async function read(topic: Topic, from: ReadFrom): Promise<void> {
+    const onOutOfRange = (lost: object) => log.warn("records_gone", { topic, ...lost }, `records of ${topic} are no longer kept`);
+    const subscription = await bus.subscribe(topic, from, { onRecords: (records) => onRecords(topic, records), onOutOfRange });
+    subscriptions.set(topic, subscription);
+    await subscription.caughtUp();
+    live.add(topic);
+  }
+
+  await read("control", "earliest");
+  for (const [test_id, run] of state.runs) if (run.replaced || phaseOf(run) === "ended") forget(state, test_id);
+  const newest = state.current === null ? undefined : state.runs.get(state.current);
+  await Promise.all(BESIDE_CONTROL.map((topic) => read(topic, topic !== "metrics" ? "earliest" : (newest?.config.metrics_from ?? "end"))));
+
+  return {
+    state,
+    reached: (topic, offset) =>
+      new Promise((resolve) => {
+        waits.push({ topic, offset, resolve });
+        release();
+      }),
+    caughtUp: async () => {
+      await Promise.all([...subscriptions.values()].map((subscription) => subscription.caughtUp()));
+    },
+    position: (topic) => subscriptions.get(topic)?.position()[0] ?? 0,
+    onChange: (listener) => void listeners.push(listener),
+    leadersHeard: () => leaders,
+    close: async () => {
+      listeners.length = 0;
+      await Promise.all([...subscriptions.values()].map((subscription) => subscription.close()));
+    },
+  };
+}
+
+function isLeader(entry: ReturnType<typeof toEntry>): boolean {
+  if ("rejected" in entry || entry.topic !== "heartbeat") return false;
+  return entry.message.kind === "orchestrator" && entry.message.state === "leader";
+}
