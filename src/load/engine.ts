@@ -5,6 +5,7 @@ import type { Range, Schedule } from "../plan/schedule.ts";
 import { Accounts } from "./accounts.ts";
 import { createClosedLoop } from "./closed.ts";
 import { Connection, type Wire } from "./connection.ts";
+import { HeadMemo } from "./head-memo.ts";
 import { createHealth } from "./health.ts";
 import type { LoopOptions } from "./loop.ts";
 import { createOpenLoop } from "./open.ts";
@@ -85,14 +86,16 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
   const accounts = new Accounts(job, time);
   const connections: Connection[] = [];
   const sweep = createSweep(connections, clock);
+  // Where reads are completed by the system (Windows), each needs memory of its own.
+  const shared_buffer = process.platform !== "win32";
   const wire: Wire = {
     target: job.target,
     request: buildRequest(job.target, job.test_id),
     time,
     timeout_us: job.timeout_us,
     secure_context: job.target.protocol === "https:" ? createSecureContext() : undefined,
-    // Where reads are completed by the system (Windows), each needs memory of its own.
-    read_buffer: process.platform === "win32" ? null : Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+    read_buffer: shared_buffer ? Buffer.allocUnsafeSlow(READ_BUFFER_BYTES) : null,
+    head_memo: shared_buffer ? new HeadMemo() : null,
     deadline: (at_ms) => sweep.deadline(at_ms),
     moved: (due_us, bytes_in, bytes_out) => accounts.moved(due_us, bytes_in, bytes_out),
   };

@@ -1,3 +1,5 @@
+import { HeadMemo } from "./head-memo.ts";
+
 /** What `feed` and `end` return. */
 export const MORE = 0;
 /** The answer is complete: `status` and `keep_alive` hold. */
@@ -37,7 +39,7 @@ const NO_LENGTH = -1;
 /**
  * Reads the answers of one connection, one at a time (RFC 9112), as the bytes come: it works on the read buffer, copies
  * only a line that is cut by the buffer's end, and never throws. Of the headers it knows only those that frame the body.
- * A bare LF ends a line as well.
+ * A bare LF ends a line as well. A head that is the same as one before, byte for byte, is known and not read again.
  *
  *     begin -> STATUS_LINE -> HEADER* -+-> no body ---------------------------------> IDLE
  *                  ^            | 1xx  +-> BODY_LENGTH ----------------------------->
@@ -71,6 +73,12 @@ export class ResponseParser {
   /** The beginning of a line that the last buffer cut off. */
   private carry: Uint8Array = EMPTY;
   private carried = 0;
+  private readonly memo: HeadMemo;
+
+  /** `memo`: of answers to the same request, all HEAD or none; it may be shared by many connections. */
+  constructor(memo = new HeadMemo()) {
+    this.memo = memo;
+  }
 
   /** A request was sent: its answer is what comes next. `head`: the method was HEAD, so there will be no body. */
   begin(head: boolean): void {
@@ -87,6 +95,11 @@ export class ResponseParser {
   /** Takes bytes[0, length), at least one. After anything but MORE the next call must be `begin`. */
   feed(bytes: Uint8Array, length: number): ParseCode {
     let at = 0;
+    let whole_head = this.state === STATUS_LINE && this.taken === 0;
+    if (whole_head && this.memo.matches(bytes, length)) {
+      this.recall();
+      at = this.memo.length;
+    }
     while (at < length) {
       const state = this.state;
       if (state === BODY_LENGTH || state === CHUNK_DATA) {
@@ -111,6 +124,10 @@ export class ResponseParser {
         const code = this.carried > 0 ? this.lineFromCarry(bytes, at, stop) : this.line(bytes, at, newline);
         if (code !== MORE) return code;
         at = stop;
+        if (state === HEADER && this.state !== HEADER) {
+          if (whole_head && this.state !== STATUS_LINE) this.remember(bytes, at);
+          whole_head = false;
+        }
       }
     }
     return this.state === IDLE ? DONE : MORE;
@@ -124,6 +141,24 @@ export class ResponseParser {
     }
     if (this.state === STATUS_LINE && this.taken === 0) return this.fail(CLOSED_EARLY, "closed before the answer");
     return this.fail(CLOSED_EARLY, this.state <= HEADER ? "closed within the head" : "closed within the body");
+  }
+
+  private remember(bytes: Uint8Array, length: number): void {
+    const { memo } = this;
+    if (!memo.keep(bytes, length)) return;
+    memo.status = this.status;
+    memo.keep_alive = this.keep_alive;
+    memo.state = this.state;
+    memo.remaining = this.remaining;
+  }
+
+  private recall(): void {
+    const { memo } = this;
+    this.status = memo.status;
+    this.keep_alive = memo.keep_alive;
+    this.state = memo.state;
+    this.remaining = memo.remaining;
+    if (this.state === CHUNK_SIZE) this.expectChunkSize();
   }
 
   private resetHead(): void {
