@@ -60,9 +60,6 @@ export function driverCommand(done: Done): Command {
 async function serve(options: DriverCommandOptions): Promise<void> {
   const [{ NODE_ID_PATTERN }, { parseAllow }] = await Promise.all([import("../plan/ids.ts"), import("../driver/allow.ts")]);
   if (options.listen !== undefined) throw usageFailure("--listen: this version's drivers do not listen; leave it out");
-  if (options.workers !== undefined && parseNumber(options.workers) !== 1) {
-    throw usageFailure(`--workers: expected 1 (this version's drivers load with one thread), got ${JSON.stringify(options.workers)}`);
-  }
   const node_id = options.id ?? `${hostname()}-${process.pid}`;
   if (!NODE_ID_PATTERN.test(node_id)) {
     throw usageFailure(`--id: expected 1 to 128 characters of A-Z a-z 0-9 . _ : -, got ${JSON.stringify(node_id)}`);
