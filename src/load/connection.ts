@@ -6,6 +6,7 @@ import type { LoadTarget } from "./engine.ts";
 import { connectFailure, streamFailure } from "./failure.ts";
 import type { HeadMemo } from "./head-memo.ts";
 import { CLOSED_EARLY, DONE, MORE, ResponseParser, TOO_LARGE } from "./parser.ts";
+import type { RequestTemplate } from "./template.ts";
 import type { Time } from "./time.ts";
 
 const CLOSED = 0;
@@ -22,6 +23,8 @@ export interface Wire {
   target: LoadTarget;
   /** The request, whole. */
   request: Buffer;
+  /** Where it differs each time. */
+  template: RequestTemplate | null;
   time: Time;
   timeout_us: number;
   /** https only: made once, so that certificates are not loaded for each connection. */
@@ -206,9 +209,16 @@ export class Connection {
     this.handed_over_us = now_us;
     this.answering = false;
     this.parser.begin(this.head_request);
-    if (this.line !== null) this.line.write(this.wire.request);
-    else this.socket!.write(this.wire.request);
-    this.wire.moved(this.due_us, 0, this.wire.request.length);
+    const { request, template } = this.wire;
+    const bytes = template === null ? request : template.render(this.due_us);
+    if (this.line !== null) this.line.write(bytes);
+    else this.socket!.write(bytes);
+    if (template !== null && this.unsent()) template.keep();
+    this.wire.moved(this.due_us, 0, bytes.length);
+  }
+
+  private unsent(): boolean {
+    return this.line !== null ? this.line.unsent : this.socket !== null && this.socket.writableLength > 0;
   }
 
   private established(): void {
@@ -248,7 +258,8 @@ export class Connection {
     this.served++;
     this.backoff_ms = FIRST_BACKOFF_MS;
     this.free_since_us = now_us;
-    if (!parser.keep_alive) this.disconnect(now_us);
+    // What is answered before it was sent whole stands in the way of the next request.
+    if (!parser.keep_alive || this.unsent()) this.disconnect(now_us);
     this.owner.completed(this, now_us);
   }
 

@@ -50,6 +50,8 @@ export class DirectLine {
   private readonly handle: Handle;
   /** Used again for each write that was done at once; one that is under way keeps its own. */
   private request: WriteRequest | null = null;
+  /** Bytes of the last write are yet to be taken by the system: they may not change, and nothing should follow them. */
+  unsent = false;
   private readonly binding: StreamBinding;
 
   private constructor(socket: Socket, handle: Handle, known: StreamBinding) {
@@ -82,13 +84,18 @@ export class DirectLine {
     const request = (this.request ??= this.newRequest(bytes));
     const errno = this.handle.writeBuffer(request, bytes);
     if (errno !== 0) this.failed(errno);
-    else if (this.binding.streamBaseState[this.binding.kLastWriteWasAsync] !== 0) this.request = null;
+    else if (this.binding.streamBaseState[this.binding.kLastWriteWasAsync] !== 0) {
+      request.buffer = bytes;
+      this.request = null;
+      this.unsent = true;
+    }
   }
 
   private newRequest(bytes: Uint8Array): WriteRequest {
     const request = new this.binding.WriteWrap();
     request.buffer = bytes;
     request.oncomplete = (errno) => {
+      this.unsent = false;
       if (errno < 0) this.failed(errno);
     };
     return request;

@@ -8,6 +8,7 @@ import { Connection, type Wire } from "./connection.ts";
 import { HeadMemo } from "./head-memo.ts";
 import { createHealth } from "./health.ts";
 import type { LoopOptions } from "./loop.ts";
+import { createValues } from "./numbering.ts";
 import { createOpenLoop } from "./open.ts";
 import { createPreparation } from "./prepare.ts";
 import { buildRequest } from "./request.ts";
@@ -90,7 +91,7 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
   const shared_buffer = process.platform !== "win32";
   const wire: Wire = {
     target: job.target,
-    request: buildRequest(job.target, job.test_id),
+    ...buildRequest(job.target, job.test_id, () => createValues(job)),
     time,
     timeout_us: job.timeout_us,
     secure_context: job.target.protocol === "https:" ? createSecureContext() : undefined,
