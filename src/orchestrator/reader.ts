@@ -75,7 +75,7 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
       tellOnce(`rejected ${reason}`, () => log.warn("record_rejected", { reason }, `a record was skipped: ${reason} (told once)`));
     }
     for (const reason of state.stale.keys()) {
-      tellOnce(`stale ${reason}`, () => log.warn("command_refused", { reason }, `a command on control was refused: ${reason} (told once)`));
+      tellOnce(`stale ${reason}`, () => log.warn("command_refused", { reason }, `a command was refused: ${reason} (told once)`));
     }
   }
 
