@@ -18,9 +18,9 @@ export interface RequestTemplate {
 /** Where the values of one request come from. */
 export interface TemplateValues {
   /** The number of the request due at `due_us`; asked once for each request. */
-  counter(due_us: number): number;
+  counter: (due_us: number) => number;
   /** 32 bits. */
-  random(): number;
+  random: () => number;
 }
 
 export function isTemplate(text: string): boolean {
