@@ -112,7 +112,7 @@ describe("onrush run", () => {
     expect(await process_.ended).toBe(1);
     expect(process_.stdout()).toMatch(/^FAIL/m);
     expect(process_.stdout()).toMatch(/fail +error_rate < 1% +actual 50 %/);
-    expect(process_.stdout()).toMatch(/pass +ok >= 1 +actual 20/);
+    expect(process_.stdout()).toMatch(/(pass|inconclusive) +ok >= 1 +actual 20/);
   });
 
   it("tells five mistakes in five lines, and exits 2", async () => {

@@ -59,7 +59,7 @@ export interface TestView {
   revision: number;
 }
 
-export function nodeView(state: SystemState, node: NodeState, moment: Moment): NodeView {
+function nodeView(state: SystemState, node: NodeState, moment: Moment): NodeView {
   const { node_id, node_ip, foreign, epoch, labels, heard_ms } = node;
   const age_s = Math.max(0, moment.now_ms - heard_ms) / 1000;
   return {

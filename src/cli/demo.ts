@@ -59,7 +59,6 @@ async function demo(options: DemoOptions) {
       rate_rps: 200,
       duration_s: 5,
       drivers: DRIVERS,
-      thresholds: ["p99 < 500ms", "error_rate < 1%"],
     });
     const outcome = await runAndShow(system.session, plan, { quiet: false, reports: [], terminal });
     if (options.once || outcome.interrupted) return outcome;

@@ -43,7 +43,7 @@ export function driverCommand(done: Done): Command {
       option("--target <url>", "what tests hit that name no target (TARGET_URL works too)").default(process.env["TARGET_URL"] || undefined),
     )
     .addOption(option("--allow <host,..>", "what it may hit: host, host:port, *.domain, 10.0.0.0/8 (repeatable)").argParser(collect))
-    .addOption(option("--workers <n>", "load threads"))
+    .addOption(option("--workers <n>", "load threads (1 is all there is in this version)"))
     .addOption(option("--label <key=value>", "shown with this driver (repeatable)").argParser(collect))
     .addOption(option("--max-rate <rps>", "refuse tests that ask for more of this driver"))
     .addOption(option("--max-duration <time>", "refuse tests that take longer"))
@@ -60,6 +60,9 @@ export function driverCommand(done: Done): Command {
 async function serve(options: DriverCommandOptions): Promise<void> {
   const [{ NODE_ID_PATTERN }, { parseAllow }] = await Promise.all([import("../plan/ids.ts"), import("../driver/allow.ts")]);
   if (options.listen !== undefined) throw usageFailure("--listen: this version's drivers do not listen; leave it out");
+  if (options.workers !== undefined && parseNumber(options.workers) !== 1) {
+    throw usageFailure(`--workers: expected 1 (this version's drivers load with one thread), got ${JSON.stringify(options.workers)}`);
+  }
   const node_id = options.id ?? `${hostname()}-${process.pid}`;
   if (!NODE_ID_PATTERN.test(node_id)) {
     throw usageFailure(`--id: expected 1 to 128 characters of A-Z a-z 0-9 . _ : -, got ${JSON.stringify(node_id)}`);

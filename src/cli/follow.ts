@@ -30,7 +30,7 @@ const INTRODUCTION_LIMIT_MS = 3_000;
  * printed and written all the same.
  */
 export async function runAndShow(session: Session, plan: Plan, options: FollowOptions): Promise<Outcome> {
-  const { terminal, quiet } = options;
+  const { terminal } = options;
   const interrupt = new AbortController();
   const interrupted = new Promise<null>((resolve) => interrupt.signal.addEventListener("abort", () => resolve(null)));
   let test_id: string | null = null;
@@ -57,7 +57,7 @@ export async function runAndShow(session: Session, plan: Plan, options: FollowOp
         terminal.note(`no report came within ${INTERRUPT_LIMIT_MS / 1000} s of the signal`);
         return { interrupted: true };
       }
-      const unwritten = await finish(report, session.kept(test_id), { ...options, quiet });
+      const unwritten = await finish(report, session.kept(test_id), options);
       return { interrupted: interrupt.signal.aborted, report, unwritten };
     } finally {
       unfollow();

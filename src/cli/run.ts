@@ -17,6 +17,8 @@ interface RunOptions extends CommonOptions, Omit<PlanFlags, "name"> {
   tokenFile?: string;
 }
 
+const ONE_WORKER = "this version's drivers load with one thread each: --workers changes nothing, more drivers on other machines do";
+
 const EXAMPLES = `
 Examples:
   onrush run http://127.0.0.1:8088/ping                                  as fast as it answers, 64 connections, 10 s
@@ -122,6 +124,7 @@ async function local(plan: Plan, options: RunOptions, terminal: Terminal): Promi
   layOut(plan, drivers.map((node_id) => ({ node_id, foreign: false })));
   if (!options.quiet) {
     for (const warning of limitWarnings(drivers.length * plan.connections, readLimits())) terminal.note(`warning: ${warning}`);
+    if ((plan.workers ?? 1) > 1) terminal.note(`warning: ${ONE_WORKER}`);
   }
   const kept = openLocalStore(options.data, options.store);
   if (kept.problem !== null) terminal.note(`warning: nothing is stored: ${kept.problem}`);

@@ -1,5 +1,6 @@
 import { decodeHistogram, encodeHistogram } from "../metrics/codec.ts";
 import { createHistogram } from "../metrics/histogram.ts";
+import { zeroCounts } from "../metrics/recorder.ts";
 import type { Snapshot } from "../metrics/snapshot.ts";
 import { meanUs, medianUs, modeUs } from "../metrics/statistics.ts";
 import type { Range } from "../plan/schedule.ts";
@@ -61,25 +62,7 @@ export function reportKey({ node_id, test_id, epoch }: Pick<Report, "node_id" | 
 export function emptySnapshot(ranges: readonly Range[]): Snapshot {
   const empty = encodeHistogram(createHistogram());
   return {
-    counts: {
-      scheduled: 0,
-      sent: 0,
-      dropped: 0,
-      ok: 0,
-      http_error: 0,
-      network_error: 0,
-      timeout: 0,
-      aborted: 0,
-      in_flight: 0,
-      waiting: 0,
-      completed_in_window: 0,
-      bytes_in: 0,
-      bytes_out: 0,
-      reconnects: 0,
-      waited_for_connection: 0,
-      backlog_max: 0,
-      last_end_us: 0,
-    },
+    counts: zeroCounts(),
     statuses: {},
     errors: [],
     response: empty,

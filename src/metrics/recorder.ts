@@ -162,7 +162,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
   };
 }
 
-function zeroCounts(): Counts {
+/** Nothing counted yet. */
+export function zeroCounts(): Counts {
   return {
     scheduled: 0,
     sent: 0,

@@ -51,7 +51,8 @@ export function addLive(app: FastifyInstance, orchestrator: Orchestrator, log: L
       socket.close(NOT_LEADER, "not_leader");
       return;
     }
-    const { test_id = null } = request.query as { test_id?: string };
+    const asked = (request.query as { test_id?: unknown }).test_id;
+    const test_id = typeof asked === "string" ? asked : null;
     const shown = test_id ?? orchestrator.state().current;
     const client: Client = { socket, test_id, answered: true };
     if (shown !== null) for (const event of orchestrator.history(shown)) send(client, JSON.stringify(event));

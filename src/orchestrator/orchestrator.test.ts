@@ -122,7 +122,7 @@ describe("a run", () => {
     b!.answer = { code: "target_not_allowed", message: "use --allow" };
     const last = await system.within(orchestrator.createTest(system.plan()));
     const before = system.clock.now_ms();
-    await expect(system.within(orchestrator.trigger(last.test_id))).rejects.toMatchObject({ code: "not_ready", details: { missing: [{ code: "target_not_allowed" }] } });
+    await expect(system.within(orchestrator.trigger(last.test_id))).rejects.toMatchObject({ code: "target_not_allowed", details: { missing: [{ node_id: "b" }] } });
     expect(system.clock.now_ms() - before).toBeLessThan(1_000);
     await system.within(orchestrator.close());
   });

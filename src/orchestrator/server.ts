@@ -10,7 +10,7 @@ import { addLive } from "./live.ts";
 import type { Log } from "./log.ts";
 import type { Orchestrator } from "./orchestrator.ts";
 import { addRoutes } from "./routes.ts";
-import type { Store } from "./store.ts";
+import { StoreError, type Store } from "./store.ts";
 
 export interface ServerOptions {
   orchestrator: Orchestrator;
@@ -39,8 +39,9 @@ const MAX_BODY_BYTES = 1_000_000;
  * @throws {ServerError} `token_required`, `port_in_use`, `cannot_listen`
  */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { host, port } = options;
-  if (!isLoopback(host) && !options.token) {
+  const { host, port, token } = options;
+  if (token === "") throw new ServerError("token_required", "the token is empty: give one of at least one character, or none");
+  if (!isLoopback(host) && token === undefined) {
     throw new ServerError(
       "token_required",
       `listening on ${host} lets others on the network send load: give a token (--token-file F), or listen on 127.0.0.1`,
@@ -115,6 +116,8 @@ export async function buildServer(
 
 function checkBefore(app: FastifyInstance, guard: Guard): void {
   app.addHook("onRequest", async (request: FastifyRequest, reply: FastifyReply) => {
+    // The socket of an upgrade that is answered over HTTP belongs to nobody any more.
+    if (request.headers.upgrade !== undefined) reply.raw.once("finish", () => request.raw.socket.destroySoon());
     const { cors_origin, preflight } = guard({ method: request.method, headers: request.headers });
     reply.header("x-content-type-options", "nosniff");
     reply.header("cache-control", "no-store");
@@ -155,6 +158,7 @@ function apiErrorOf(error: unknown): ApiError {
   if (error instanceof PlanError) return new ApiError("bad_plan", error.message, { problems: error.problems });
   if (error instanceof CommandError) return new ApiError(error.code, error.message, error.details);
   if (error instanceof OrchestratorError && isApiErrorCode(error.code)) return new ApiError(error.code, error.message);
+  if (error instanceof StoreError) return new ApiError("store_failed", error.message);
   if (error instanceof BusError && error.code === "record_too_large") return new ApiError("too_large", error.message);
   const { code, statusCode = 500, message } = error as FastifyError;
   if (code === "FST_ERR_CTP_BODY_TOO_LARGE") return new ApiError("too_large");

@@ -1,3 +1,4 @@
+import { zeroCounts } from "../metrics/recorder.ts";
 import type { Counts } from "../metrics/snapshot.ts";
 import { makePacer, rangeLength, type OpenSchedule } from "../plan/pacer.ts";
 import type { ConfigMember, LostCommand } from "../protocol/control.ts";
@@ -20,30 +21,14 @@ export interface Member {
 export type Account = Omit<Totals, "rps" | "target_rps"> & { completed_in_window: number; last_end_us: number };
 
 const NOTHING: Account = {
+  ...zeroCounts(),
   planned: 0,
-  scheduled: 0,
   never_sent: 0,
   never_sent_reasons: {},
-  sent: 0,
-  dropped: 0,
-  ok: 0,
-  http_error: 0,
-  network_error: 0,
-  timeout: 0,
-  aborted: 0,
   unknown: 0,
   overlap: 0,
   overlap_max: 0,
   completed: 0,
-  in_flight: 0,
-  waiting: 0,
-  bytes_in: 0,
-  bytes_out: 0,
-  reconnects: 0,
-  waited_for_connection: 0,
-  backlog_max: 0,
-  completed_in_window: 0,
-  last_end_us: 0,
 };
 
 /** Who takes part: those named by the trigger (before it: by the config), with what the config gave them. */

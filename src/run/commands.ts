@@ -20,6 +20,7 @@ export const COMMAND_ERROR_CODES = [
   "test_replaced",
   "not_ready",
   "target_unreachable",
+  "target_not_allowed",
 ] as const;
 export type CommandErrorCode = (typeof COMMAND_ERROR_CODES)[number];
 
@@ -133,7 +134,7 @@ export function triggerable(state: SystemState, test_id: string): RunState {
 
 /**
  * The trigger that names every member with its epoch of now and its clock.
- * @throws {CommandError} `not_ready` (or `target_unreachable`, when that is why) with who is missing and why
+ * @throws {CommandError} `not_ready` (or `target_unreachable`, `target_not_allowed`, when that is why) with who is missing and why
  */
 export function triggerBody(state: SystemState, run: RunState, moment: Moment, start_at: number): Body<"trigger"> {
   const missing = notReady(state, run, moment);
@@ -151,11 +152,12 @@ export function triggerBody(state: SystemState, run: RunState, moment: Moment, s
 }
 
 function missingError(run: RunState, missing: NotReady[]): CommandError {
-  const unreachable = missing.find(({ code }) => code === "target_unreachable");
+  // A driver's own refusal says more than that it is not ready.
+  const refusal = (["target_not_allowed", "target_unreachable"] as const).find((code) => missing.some((node) => node.code === code));
   const text = missing.map(({ message }) => message).slice(0, 5).join("; ");
   const more = missing.length > 5 ? ` and ${missing.length - 5} more` : "";
   return new CommandError(
-    unreachable ? "target_unreachable" : "not_ready",
+    refusal ?? "not_ready",
     `test ${run.test_id} did not start: ${text}${more}`,
     { test_id: run.test_id, missing },
   );

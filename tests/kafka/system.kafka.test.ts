@@ -2,10 +2,10 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Report } from "../../src/run/report-schema.ts";
 import { startTarget, type Target } from "../../src/target/target.ts";
-import { spawnOnrush, type OnrushProcess } from "../processes.ts";
+import { onrush, type OnrushProcess } from "../onrush-process.ts";
 import { describeKafka, sharedBrokers, uniquePrefix } from "./broker.ts";
 
 describeKafka("a system of processes over Kafka", () => {
@@ -17,7 +17,7 @@ describeKafka("a system of processes over Kafka", () => {
   let common: string[];
 
   const startDriver = (id: string) => {
-    const driver = spawnOnrush(["driver", ...common, "--id", id, "--data", join(data, id)]);
+    const driver = onrush(["driver", ...common, "--id", id, "--data", join(data, id)]);
     drivers.set(id, driver);
     return driver.says(/started/);
   };
@@ -26,17 +26,23 @@ describeKafka("a system of processes over Kafka", () => {
     target = await startTarget({ host: "127.0.0.1", port: 0, record_arrivals: true });
     data = await mkdtemp(join(tmpdir(), "onrush-system-"));
     common = ["--kafka", await sharedBrokers(), "--topic-prefix", uniquePrefix()];
-    orchestrator = spawnOnrush(["orchestrator", ...common, "--listen", "127.0.0.1:0", "--data", join(data, "orchestrator")]);
-    url = (await orchestrator.says(/listening: (http:\S+)/))[1]!;
+    orchestrator = onrush(["orchestrator", ...common, "--listen", "127.0.0.1:0", "--data", join(data, "orchestrator")]);
+    await orchestrator.says(/listening: http/);
+    url = /listening: (http:\S+)/.exec(orchestrator.stdout())![1]!;
     await Promise.all(Array.from({ length: 8 }, (_, i) => startDriver(`d${i}`)));
     await alive(8);
   }, 120_000);
 
   afterAll(async () => {
-    await Promise.all([...drivers.values(), orchestrator].map((node) => node?.stop("SIGKILL")));
+    await Promise.all([...drivers.values(), orchestrator].map((node) => stop(node, "SIGKILL")));
     await target?.close();
     if (data) await rm(data, { recursive: true, force: true });
   });
+
+  async function stop(node: OnrushProcess | undefined, signal: NodeJS.Signals): Promise<number | undefined> {
+    node?.child.kill(signal);
+    return node?.ended;
+  }
 
   async function get<T>(path: string): Promise<T> {
     return (await (await fetch(url + path)).json()) as T;
@@ -60,7 +66,6 @@ describeKafka("a system of processes over Kafka", () => {
   }
 
   async function runTest(plan: object): Promise<Report> {
-    target.reset();
     const created = await post<{ test_id: string }>("/tests", plan);
     expect(created.status, JSON.stringify(created.body)).toBe(201);
     const { test_id } = created.body;
@@ -70,6 +75,7 @@ describeKafka("a system of processes over Kafka", () => {
     return get<Report>(`/tests/${test_id}/report`);
   }
 
+  /** Exact at the target since its last reset, in totals, in the histogram and in the sum of the nodes. */
   function expectExact(report: Report, count: number, nodes: number): void {
     expect(report.bugs).toEqual([]);
     expect(report.complete, JSON.stringify(report.incomplete_reasons)).toBe(true);
@@ -83,6 +89,8 @@ describeKafka("a system of processes over Kafka", () => {
       `${report.plan.type}: ${nodes} drivers, ${count} requests, start spread ${report.start_spread_ms} ms, p99 ${report.latency.response.percentiles_ms["99"]} ms\n`,
     );
   }
+
+  beforeEach(() => target.reset());
 
   test("8 drivers x 500 requests, as fast as the target answers: exact", async () => {
     const report = await runTest({ target: { url: `${target.url}/ping` }, type: "avalanche", requests: 500, connections: 8 });
@@ -100,7 +108,7 @@ describeKafka("a system of processes over Kafka", () => {
   }, 60_000);
 
   test("3 drivers leave, and the next test runs with 5", async () => {
-    const codes = await Promise.all(["d1", "d4", "d6"].map((id) => drivers.get(id)!.stop("SIGTERM")));
+    const codes = await Promise.all(["d1", "d4", "d6"].map((id) => stop(drivers.get(id), "SIGTERM")));
     expect(codes).toEqual([0, 0, 0]);
     await alive(5);
     const report = await runTest({ target: { url: `${target.url}/ping` }, rate_rps: 100, duration_s: 2, connections: 4 });
@@ -109,10 +117,7 @@ describeKafka("a system of processes over Kafka", () => {
   }, 60_000);
 
   test("a driver that dies in the middle is noticed, and the run ends with honest unknowns", async () => {
-    const killed = (async () => {
-      await until(async () => target.counters().requests_received > 300);
-      await drivers.get("d2")!.stop("SIGKILL");
-    })();
+    const killed = until(async () => target.counters().requests_received > 300).then(() => stop(drivers.get("d2"), "SIGKILL"));
     const report = await runTest({ target: { url: `${target.url}/ping` }, rate_rps: 100, duration_s: 6, connections: 4 });
     await killed;
     expect(report.bugs).toEqual([]);

@@ -1,7 +1,6 @@
 import { createRecorder, type Recorder } from "../../metrics/recorder.ts";
 import type { Snapshot } from "../../metrics/snapshot.ts";
 import { parsePlan, type PlanInput } from "../../plan/plan.ts";
-import type { Control } from "../../protocol/control.ts";
 import { encodeMessage, type OutgoingOf } from "../../protocol/codec.ts";
 import type { EndReason } from "../../protocol/messages.ts";
 import type { Topic } from "../../protocol/topics.ts";
@@ -60,7 +59,7 @@ export function script(): Script {
     },
     command(body) {
       command_seq++;
-      self.append("control", { ...body, term, owner: LEADER.owner, command_seq, at_ms: self.now_ms } as Control);
+      self.append("control", { ...body, term, owner: LEADER.owner, command_seq, at_ms: self.now_ms });
     },
     join(node_id) {
       const { offset } = self.append("register", {
@@ -143,7 +142,7 @@ export function script(): Script {
 }
 
 /** A recorder with the parts of a snapshot that an engine adds. */
-export function measuring(window_us: number | null): { recorder: Recorder; snapshot(t_us: number): Snapshot } {
+export function measuring(window_us: number | null): { recorder: Recorder; snapshot: (t_us: number) => Snapshot } {
   const recorder = createRecorder({ window_us });
   return {
     recorder,
