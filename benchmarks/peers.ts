@@ -7,7 +7,7 @@
 // benchmarks/RESULTS.md.
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { cpus, release, totalmem, type } from "node:os";
+import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { parseArgs } from "node:util";
 import { startFixture } from "./peers/fixture.ts";
 import { measure, type Measurement } from "./peers/measure.ts";
@@ -35,6 +35,7 @@ const missing = chosen.filter((tool) => !tools.includes(tool)).map(({ name }) =>
 
 /** All rounds of each tool, by the rate asked for (null: closed). */
 const results = new Map<number | null, Map<Tool, Measurement[]>>();
+const load_before = loadavg()[0]!;
 const fixture = await startFixture();
 spawnSync("taskset", ["-a", "-c", "-p", `${TARGET_CORE}`, `${fixture.pid}`], { stdio: "ignore" });
 try {
@@ -130,6 +131,7 @@ function report(): string {
     "figures hold for this machine and its state alone; ratios travel.",
     "",
     `Onrush ${version}, Node.js ${process.versions.node}; ${machine}; ${new Date().toISOString().slice(0, 10)}.`,
+    `Other work on the machine as this began: a load average of ${load_before.toFixed(1)}.`,
     ...(missing.length > 0 ? [`Not installed here: ${missing.join(", ")}.`] : []),
     "",
     "## Closed loop: as fast as the target answers",
