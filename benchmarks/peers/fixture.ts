@@ -4,7 +4,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { startTarget } from "../../src/target/target.ts";
 
-type Order = "reset" | "record" | "read";
+type Order = "reset" | "record" | "count" | "read";
 interface Reading {
   received: number;
   /** performance.now() of the target (ms) at each request's arrival; empty unless recording. */
@@ -16,6 +16,8 @@ export interface Fixture {
   pid: number;
   /** Counts and arrivals begin anew; arrivals are kept if `record`. */
   reset(record: boolean): Promise<void>;
+  /** How many requests it has received until now. */
+  received(): Promise<number>;
   read(): Promise<Reading>;
   close(): Promise<void>;
 }
@@ -29,6 +31,10 @@ async function serve(): Promise<void> {
     if (order === "read") {
       const arrivals_ms = Float64Array.from(target.arrivals_ms());
       process.send?.({ received: target.counters().requests_received, arrivals_ms } satisfies Reading);
+      return;
+    }
+    if (order === "count") {
+      process.send?.(target.counters().requests_received);
       return;
     }
     target.reset();
@@ -50,6 +56,7 @@ export async function startFixture(): Promise<Fixture> {
     url: `${url}/ping`,
     pid: child.pid!,
     reset: async (record) => void (await ask(record ? "record" : "reset")),
+    received: async () => (await ask("count")) as number,
     read: async () => (await ask("read")) as Reading,
     close: async () => {
       const exited = once(child, "exit");

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Fixture } from "./fixture.ts";
 import { findProgram, type Task, type Tool } from "./tools.ts";
 
@@ -8,6 +9,8 @@ export interface Measurement {
   /** Requests that the target received / the seconds asked for. */
   rps: number;
   /** CPU time of the generator's process and its children, its start included, per request received. */
+  whole_cpu_us: number;
+  /** The same from START_MS after the beginning on, so without its start. */
   cpu_us: number;
   /** Of the arrivals at the target against the ideal schedule; null unless they were recorded. */
   lateness: Lateness | null;
@@ -21,14 +24,19 @@ export interface Lateness {
 }
 
 const TICKS_PER_SECOND = Number(spawnSync("getconf", ["CLK_TCK"], { encoding: "utf8" }).stdout);
-/** Left out at the beginning: the schedule's start, cold code, connecting. */
+/** Generators have started and connected by then. */
+const START_MS = 2000;
+/** Left out of lateness at the beginning: the schedule's start, cold code, connecting. */
 const LEFT_OUT_MS = 500;
 
-/** CPU time (us) of all children that have ended and were waited for, and theirs: fields 16 and 17 of proc(5) stat. */
-function childrenCpuUs(): number {
-  const stat = readFileSync("/proc/self/stat", "utf8");
+/** Fields of proc(5) stat: user and system time of a process, and of its children that ended and were waited for. */
+const OWN = [14, 15];
+const CHILDREN = [16, 17];
+
+function cpuUs(pid: number | "self", numbers: number[]): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return ((Number(fields[13]) + Number(fields[14])) * 1e6) / TICKS_PER_SECOND;
+  return (numbers.reduce((sum, number) => sum + Number(fields[number - 3]), 0) * 1e6) / TICKS_PER_SECOND;
 }
 
 /** Arrivals (ms, ascending) against t0 + i / rate, t0 chosen such that the smallest lateness is 0. */
@@ -53,19 +61,24 @@ export async function measure(
   const given = tool.arguments(task);
   if (program === null || given === null) return null;
   await fixture.reset(task.rate_rps !== null);
-  const before_us = childrenCpuUs();
+  const before_us = cpuUs("self", CHILDREN);
   const child = spawn("taskset", ["-c", `${core}`, program, ...given], { stdio: ["pipe", "ignore", "ignore"] });
   child.stdin.on("error", () => {});
   child.stdin.end(tool.input?.(task) ?? "");
   const watch = setTimeout(() => child.kill("SIGKILL"), (task.seconds + 45) * 1000);
-  await once(child, "exit");
+  const exited = once(child, "exit");
+  // taskset becomes the program: the same process.
+  await delay(START_MS);
+  const start = { received: await fixture.received(), cpu_us: cpuUs(child.pid!, [...OWN, ...CHILDREN]) };
+  await exited;
   clearTimeout(watch);
-  const cpu_us = childrenCpuUs() - before_us;
+  const whole_us = cpuUs("self", CHILDREN) - before_us;
   const { received, arrivals_ms } = await fixture.read();
   if (received === 0) return null;
   return {
     rps: received / task.seconds,
-    cpu_us: cpu_us / received,
+    whole_cpu_us: whole_us / received,
+    cpu_us: (whole_us - start.cpu_us) / (received - start.received),
     lateness: task.rate_rps === null ? null : latenessOf(arrivals_ms, task.rate_rps, task.seconds),
   };
 }

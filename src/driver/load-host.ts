@@ -1,4 +1,4 @@
-import { availableParallelism } from "node:os";
+import { availableCores } from "../load/cores.ts";
 import type { EngineOptions, LoadEngine, LoadJob } from "../load/engine.ts";
 import { createLoadPool, type Crew } from "../load/pool.ts";
 import { resolveTarget } from "../load/resolve.ts";
@@ -76,7 +76,7 @@ export function createLoadHost(options: LoadHostOptions): LoadHost {
 
   function engineFor({ workers: asked, schedule, ranges }: JobSpec, job: LoadJob): LoadEngine {
     const { workers: cap, drivers } = options;
-    const cores = options.engine.cores ?? availableParallelism();
+    const cores = options.engine.cores ?? availableCores();
     const workers = workersOf(job, { asked, cap, cores, drivers, rate_rps: ownRateRps(schedule, ranges) });
     return createLoadPool(job, crew, workers, { cores, load_threads: workers * drivers });
   }

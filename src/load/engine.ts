@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import { createSecureContext } from "node:tls";
 import type { FailureKind, Snapshot } from "../metrics/snapshot.ts";
 import type { Range, Schedule } from "../plan/schedule.ts";
@@ -6,6 +5,7 @@ import { Accounts } from "./accounts.ts";
 import { createClosedLoop } from "./closed.ts";
 import { Connection, type Wire } from "./connection.ts";
 import { HeadMemo } from "./head-memo.ts";
+import { availableCores } from "./cores.ts";
 import { createHealth } from "./health.ts";
 import type { LoopOptions } from "./loop.ts";
 import { createValues } from "./numbering.ts";
@@ -66,7 +66,7 @@ export interface LoadEngine {
 export interface EngineOptions {
   /** ms, monotonic; start() is told in it. Default: performance.now. */
   clock?: () => number;
-  /** Cores of the machine. Default: os.availableParallelism(). */
+  /** Cores that this process may use. Default: availableCores(). */
   cores?: number;
   /** Threads of this process that load, this one included. Default: 1. */
   load_threads?: number;
@@ -82,7 +82,7 @@ const READ_BUFFER_BYTES = 64 * 1024;
  */
 export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): LoadEngine {
   const clock = options.clock ?? (() => performance.now());
-  const cores = options.cores ?? availableParallelism();
+  const cores = options.cores ?? availableCores();
   const time = makeTime(clock);
   const accounts = new Accounts(job, time);
   const connections: Connection[] = [];

@@ -71,7 +71,7 @@ test("what is no count", () => {
   const merged = mergeSnapshots([
     snapshotOf(recorder, 0, { ...health({ seconds: 9, saturated_seconds: 2 }), start_offset_us: 30, ranges: [{ range_id: "a", taken: 3 }] }),
     snapshotOf(recorder, 0, { ...health({ seconds: 5, saturated_seconds: 2, cpu: 0.7, pacing: "timer" }), start_offset_us: -90 }),
-    snapshotOf(recorder, 0, { ...health({ utilisation: 0.9 }), ranges: [{ range_id: "a", taken: 4 }, { range_id: "b", taken: 1 }] }),
+    snapshotOf(recorder, 0, { ...health({ utilisation: 0.9, gc_pauses: 5, gc_us: 500, gc_max_us: 300 }), ranges: [{ range_id: "a", taken: 4 }, { range_id: "b", taken: 1 }] }),
   ]);
   expect(merged.generator).toEqual({
     cpu: 0.7,
@@ -80,6 +80,9 @@ test("what is no count", () => {
     saturated_seconds: 2,
     due_while_free: 30,
     sent_while_free: 27,
+    gc_pauses: 5,
+    gc_us: 500,
+    gc_max_us: 300,
     pacing: "timer",
   });
   expect(merged.start_offset_us).toBe(-90);

@@ -18,13 +18,13 @@ const OTHER_MESSAGES = "other messages";
 /**
  * The snapshots of a node's workers as one of the node. Everything countable is added; of what is no count:
  *
- *     last_end_us, utilisation    the largest
- *     backlog_max                 the sum: at most so many waited at once
- *     cpu                         the largest, as each worker tells that of the whole process
- *     seconds, saturated_seconds  of the worker with the largest part saturated
- *     pacing                      timer, when any worker's is
- *     start_offset_us             the one farthest from 0
- *     rows                        the seconds that every worker still has
+ *     last_end_us, utilisation, gc_max_us   the largest
+ *     backlog_max                           the sum: at most so many waited at once
+ *     cpu                                   the largest, as each worker tells that of the whole process
+ *     seconds, saturated_seconds            of the worker with the largest part saturated
+ *     pacing                                timer, when any worker's is
+ *     start_offset_us                       the one farthest from 0
+ *     rows                                  the seconds that every worker still has
  */
 export function mergeSnapshots(parts: readonly WorkerSnapshot[]): Snapshot {
   const snapshots = parts.map(({ snapshot }) => snapshot);
@@ -130,6 +130,9 @@ function mergeHealth(parts: readonly GeneratorHealth[]): GeneratorHealth {
   return {
     ...busiest,
     cpu: Math.max(...parts.map(({ cpu }) => cpu)),
+    gc_pauses: parts.reduce((sum, { gc_pauses = 0 }) => sum + gc_pauses, 0),
+    gc_us: parts.reduce((sum, { gc_us = 0 }) => sum + gc_us, 0),
+    gc_max_us: Math.max(...parts.map(({ gc_max_us = 0 }) => gc_max_us)),
     utilisation: Math.max(...parts.map(({ utilisation }) => utilisation)),
     due_while_free: parts.reduce((sum, part) => sum + part.due_while_free, 0),
     sent_while_free: parts.reduce((sum, part) => sum + part.sent_while_free, 0),

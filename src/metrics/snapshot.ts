@@ -92,6 +92,10 @@ export interface GeneratorHealth {
   /** Slots that were due while a connection was free, and those of them sent within the second that they were due in. */
   due_while_free: number;
   sent_while_free: number;
+  /** Pauses of the load thread for garbage collection since the schedule's zero: how many, all of them, the longest. */
+  gc_pauses?: number | undefined;
+  gc_us?: number | undefined;
+  gc_max_us?: number | undefined;
   /** What pacing was really used. */
   pacing: "precise" | "timer";
 }
