@@ -136,18 +136,20 @@ const target = z.strictObject({
   ),
 });
 
+// Other mistakes may have been found already: the URL need not be one.
+const authorizationIn = (parsed: URL | null) => (parsed === null ? null : basicAuthorization(parsed));
 const isAuthorization = (name: string) => name.toLowerCase() === "authorization";
 
 /** User name and password leave the URL for a header: it is shown to people, kept, and repeated in messages. */
 const targetWithoutCredentials = target
   .refine(
-    ({ url, headers }) => basicAuthorization(new URL(url)) === null || !Object.keys(headers).some(isAuthorization),
+    ({ url, headers }) => authorizationIn(urlOf(url)) === null || !Object.keys(headers).some(isAuthorization),
     { path: ["url"], ...refusal({ expected: "either a user name and password in the URL or an Authorization header" }) },
   )
   .overwrite((given) => {
-    const parsed = new URL(given.url);
-    const authorization = basicAuthorization(parsed);
-    if (authorization === null) return given;
+    const parsed = urlOf(given.url);
+    const authorization = authorizationIn(parsed);
+    if (parsed === null || authorization === null) return given;
     return { ...given, url: withoutCredentials(parsed), headers: { ...given.headers, Authorization: authorization } };
   });
 
