@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { existsSync } from "node:fs";
-import { quietExperimentalWarnings, requireNode } from "./require-node.js";
+import { quietExpectedWarnings, requireNode } from "./require-node.js";
 
 requireNode();
-quietExperimentalWarnings();
+quietExpectedWarnings();
 
 // A checkout runs its sources; the published package holds only the built JavaScript.
 const sources = new URL("../src/cli/main.ts", import.meta.url);

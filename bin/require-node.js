@@ -13,12 +13,16 @@ export function requireNode() {
   process.exit(4);
 }
 
-/** Silences the warnings about Node features that Onrush knowingly uses (type stripping and SQLite on Node 22). */
-export function quietExperimentalWarnings() {
+/**
+ * Silences the warnings about what Onrush knowingly does: type stripping and SQLite on Node 22, and plans in TypeScript
+ * beside a package.json that does not speak of modules.
+ */
+export function quietExpectedWarnings() {
   const emit = process.emitWarning;
   process.emitWarning = (warning, ...rest) => {
-    const type = typeof rest[0] === "object" && rest[0] !== null ? rest[0].type : rest[0];
-    if (type === "ExperimentalWarning" && /SQLite|Type Stripping/i.test(String(warning))) return;
+    const options = typeof rest[0] === "object" && rest[0] !== null ? rest[0] : { type: rest[0], code: rest[1] };
+    if (options.type === "ExperimentalWarning" && /SQLite|Type Stripping/i.test(String(warning))) return;
+    if (options.code === "MODULE_TYPELESS_PACKAGE_JSON") return;
     emit.call(process, warning, ...rest);
   };
 }

@@ -1,10 +1,10 @@
 // `node scripts/launch.js TOOL [ARGS]` runs a development tool, or one of our own scripts (a path), in this process.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-import { quietExperimentalWarnings, requireNode } from "../bin/require-node.js";
+import { quietExpectedWarnings, requireNode } from "../bin/require-node.js";
 
 requireNode();
-quietExperimentalWarnings();
+quietExpectedWarnings();
 
 const [tool, ...args] = process.argv.slice(2);
 const root = new URL("../", import.meta.url);

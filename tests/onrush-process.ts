@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const BIN = fileURLToPath(new URL("../bin/onrush.js", import.meta.url));
+export const BIN = fileURLToPath(new URL("../bin/onrush.js", import.meta.url));
 
 /** One `onrush` as an operator would start it. */
 export interface OnrushProcess {
@@ -17,7 +17,7 @@ export interface OnrushProcess {
 /** Starts the command line; no variable of the tests' own environment reaches it but PATH. */
 export function onrush(args: readonly string[], env: Record<string, string> = {}): OnrushProcess {
   const child = spawn(process.execPath, [BIN, ...args], {
-    env: { PATH: process.env["PATH"], HOME: "/nonexistent", ...env },
+    env: { PATH: process.env["PATH"], HOME: "/dev/null", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const said = { stdout: "", stderr: "" };

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
@@ -6,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Report } from "../src/run/report-schema.ts";
 import { startTarget, type Target } from "../src/target/target.ts";
-import { onrush, type OnrushProcess } from "./onrush-process.ts";
+import { BIN, onrush, type OnrushProcess } from "./onrush-process.ts";
 
 let folder = "";
 let target: Target;
@@ -72,9 +73,10 @@ describe("onrush run", () => {
   it("runs a TypeScript plan; flags and variables override it", async () => {
     const plan = join(folder, "plan.ts");
     const path = join(folder, "plan-report.json");
+    await writeFile(join(folder, "package.json"), "{}");
     await writeFile(plan, `export const plan: object = { name: "mine", target: { url: "${ping()}" }, rate_rps: 1, requests: 5, connections: 3 };`);
     const process_ = start(["run", plan, "--no-store", "--requests", "20", "--report", path], { ONRUSH_RATE: "100", ONRUSH_QUIET: "0" });
-    expect(await process_.ended, process_.stderr()).toBe(0);
+    expect([await process_.ended, process_.stderr()]).toEqual([0, ""]);
     const { plan: used, totals } = await readReport(path);
     expect(used).toMatchObject({ name: "mine", rate_rps: 100, requests: 20, connections: 3 });
     expect(totals.ok).toBe(20);
@@ -168,6 +170,18 @@ describe("onrush run", () => {
     process_.child.kill("SIGTERM");
     expect(await process_.ended).toBe(130);
     expect(process_.stdout()).not.toContain("latency");
+  });
+
+  it.skipIf(!existsSync("/dev/full"))("survives a full disk where its output goes, and says so", async () => {
+    const path = join(folder, "full-disk.json");
+    const command = `exec "$0" "$@" > /dev/full`;
+    const args = ["run", ping(), "--rate", "50", "--duration", "1s", "--connections", "2", "--no-store", "--report", path];
+    const child = spawn("sh", ["-c", command, process.execPath, BIN, ...args], { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    child.stderr.on("data", (data: Buffer) => (said += data.toString()));
+    const code = await new Promise((resolve) => child.once("close", resolve));
+    expect([code, said]).toEqual([3, "onrush: what is shown cannot be written (ENOSPC); going on without it\n"]);
+    expect((await readReport(path)).totals.ok).toBe(50);
   });
 
   it("survives that nobody reads it any more", async () => {

@@ -1,8 +1,8 @@
 import { hostname, networkInterfaces } from "node:os";
 import { Command } from "commander";
 import { couldNotRun, usageFailure } from "./failure.ts";
-import { addKafkaOptions, openKafka, type KafkaFlags } from "./kafka-options.ts";
-import { collect, type Done, labelsOf, option, withCommonOptions } from "./options.ts";
+import { addKafkaOptions, kafkaOf, type KafkaFlags } from "./kafka-options.ts";
+import { type Done, labelsOf, option, repeatable, withCommonOptions } from "./options.ts";
 import { parseDurationMs, parseList, parseNumber } from "./scalars.ts";
 
 interface DriverCommandOptions extends KafkaFlags {
@@ -42,9 +42,9 @@ export function driverCommand(done: Done): Command {
     .addOption(
       option("--target <url>", "what tests hit that name no target (TARGET_URL works too)").default(process.env["TARGET_URL"] || undefined),
     )
-    .addOption(option("--allow <host,..>", "what it may hit: host, host:port, *.domain, 10.0.0.0/8 (repeatable)").argParser(collect))
+    .addOption(repeatable("--allow <host,..>", "what it may hit: host, host:port, *.domain, 10.0.0.0/8 (repeatable)"))
     .addOption(option("--workers <n>", "load threads at most, whatever a test asks for (by cores and rate)"))
-    .addOption(option("--label <key=value>", "shown with this driver (repeatable)").argParser(collect))
+    .addOption(repeatable("--label <key=value>", "shown with this driver (repeatable)"))
     .addOption(option("--max-rate <rps>", "refuse tests that ask for more of this driver"))
     .addOption(option("--max-duration <time>", "refuse tests that take longer"))
     .addOption(option("--data <dir>", "where results are kept until they are acknowledged (the user's data folder)"))
@@ -73,6 +73,7 @@ async function serve(options: DriverCommandOptions): Promise<void> {
   const labels = labelsOf(options.label ?? []);
   const caps = capsOf(options);
   const workers = workersOf(options);
+  const connectKafka = await kafkaOf(options);
 
   const [{ openLog }, { onSignal }, { prepareDataDir }] = await Promise.all([
     import("./log.ts"),
@@ -85,7 +86,7 @@ async function serve(options: DriverCommandOptions): Promise<void> {
     if (options.data !== undefined) throw couldNotRun("no_store", `--data: ${data.problem}`);
     log.warn("no_store", {}, `results are not kept over a restart: ${data.problem}`);
   }
-  const bus = await openKafka(options, `onrush-driver-${node_id}`, log);
+  const bus = await connectKafka(`onrush-driver-${node_id}`, log);
   const { startDriver } = await import("../driver/driver.ts");
   const driver = startDriver({
     bus,

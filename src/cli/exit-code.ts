@@ -9,7 +9,7 @@ export interface Outcome {
   interrupted?: boolean;
   /** Of the run, where there was one. */
   report?: Pick<Report, "status" | "verdict" | "complete" | "totals" | "bugs"> | null;
-  /** A report that was asked for could not be written. */
+  /** A report that was asked for, or what is shown, could not be written. */
   unwritten?: boolean;
 }
 

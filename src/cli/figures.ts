@@ -1,3 +1,5 @@
+import type { LatencySummary, Percentile } from "../metrics/statistics.ts";
+
 /** A count as people read it: 1,800. */
 export function count(value: number): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
@@ -19,13 +21,21 @@ export function duration(ms: number | null): string {
   return `${ms.toFixed(size >= 9.995 ? 1 : 2)} ms`;
 }
 
-/** The same without the space: for lines that programs read too. */
-export function tightDuration(ms: number | null): string {
-  return duration(ms).replace(" ", "");
+/** A percentile of `ms`; one that lies among failed and dropped requests is beyond the timeout: > 30 s. */
+export function percentile({ censored }: LatencySummary, name: Percentile, ms: number | null, timeout_ms: number | null): string {
+  if (!censored.includes(name)) return duration(ms);
+  return `> ${duration(timeout_ms).replace(/\.0+ s$/, " s")}`;
 }
 
-/** A share from 0 to 1: 0.25 %, 12.5 %, 100 %. */
+/** The same without spaces: for lines that programs read too. */
+export function tight(figure: string): string {
+  return figure.replaceAll(" ", "");
+}
+
+/** A share from 0 to 1: 0.25 %, 12.5 %. Only nothing is 0 %, and only all is 100 %: else < 0.01 % and > 99.9 %. */
 export function percent(share: number): string {
+  if (share > 0 && share < 0.0001) return "< 0.01 %";
+  if (share > 0.999 && share < 1) return "> 99.9 %";
   return `${(share * 100).toLocaleString("en-US", { maximumFractionDigits: share < 0.01 ? 2 : 1 })} %`;
 }
 

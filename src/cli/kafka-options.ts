@@ -31,8 +31,11 @@ export function addKafkaOptions(command: Command): Command {
     .addOption(option("--kafka-password-file <file>", "the file that holds the password"));
 }
 
-/** Connects to Kafka as the options say. Rejects with CliFailure or BusError. */
-export async function openKafka(flags: KafkaFlags, client_id: string, log: Log): Promise<KafkaBus> {
+/** Connects to Kafka. Rejects with BusError. */
+type ConnectKafka = (client_id: string, log: Log) => Promise<KafkaBus>;
+
+/** How to connect as the options say, once nothing is wrong with them. Rejects with CliFailure. */
+export async function kafkaOf(flags: KafkaFlags): Promise<ConnectKafka> {
   const brokers = parseList(flags.kafka ?? "");
   if (brokers.length === 0) {
     throw usageFailure("--kafka: expected HOST:PORT of at least one broker, got nothing; or use `onrush run`, which needs no Kafka");
@@ -43,17 +46,18 @@ export async function openKafka(flags: KafkaFlags, client_id: string, log: Log):
     saslOf(flags),
     import("../bus/kafka.ts"),
   ]);
-  return connectKafka({
-    brokers,
-    client_id,
-    topics,
-    ...(tls && { tls }),
-    ...(sasl && { sasl }),
-    on_status: (status) =>
-      status.connected
-        ? log.info("bus_connected", {}, "connected to Kafka again")
-        : log.warn("bus_away", { reason: status.reason }, `Kafka does not answer (${status.reason}); trying on`),
-  });
+  return (client_id, log) =>
+    connectKafka({
+      brokers,
+      client_id,
+      topics,
+      ...(tls && { tls }),
+      ...(sasl && { sasl }),
+      on_status: (status) =>
+        status.connected
+          ? log.info("bus_connected", {}, "connected to Kafka again")
+          : log.warn("bus_away", { reason: status.reason }, `Kafka does not answer (${status.reason}); trying on`),
+    });
 }
 
 async function topicsOf({ topicPrefix, topic = [] }: CommonOptions) {

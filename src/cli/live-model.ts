@@ -70,12 +70,30 @@ export function reduce(model: LiveModel, event: RunEvent): LiveModel {
   }
 }
 
-/** The newest second that is over, by every node's account; null: none is yet. */
-export function lastSecond(model: LiveModel): TimelineRow | null {
-  const { t_s } = model;
+/** What was done in one second of the schedule. */
+type Second = Pick<TimelineRow, "t_s" | "sent" | "target_rps" | "nodes">;
+
+/**
+ * The newest second whose figures will not grow any more; null: none is yet. That is so once every driver has told of a
+ * later one, or has ended, or a whole second (two snapshots) has passed. A second that nobody told of is one in which
+ * nothing was done.
+ */
+export function lastSecond(model: LiveModel): Second | null {
+  const { t_s, seconds, nodes, totals, window_ms } = model;
   if (t_s === null) return null;
-  const over = model.seconds.filter((row) => row.t_s >= 0 && row.t_s < Math.floor(t_s));
-  return over.findLast((row) => row.coverage === 1) ?? over.at(-1) ?? null;
+  const told_s = seconds.findLast(({ coverage }) => coverage === 1)?.t_s ?? 0;
+  const running = nodes.some(({ state }) => state === "running");
+  const last_s = Math.max(told_s - 1, Math.floor(t_s) - (running ? 2 : 1));
+  if (last_s < 0) return null;
+  const over = window_ms !== null && last_s * 1000 >= window_ms;
+  const target_rps = totals === null || totals.target_rps === null ? null : over ? 0 : totals.target_rps;
+  return seconds.find((row) => row.t_s === last_s) ?? { t_s: last_s, sent: 0, target_rps, nodes: {} };
+}
+
+/** How many requests had been sent when a second ended: all but those of later ones. */
+export function sentUntil(model: LiveModel, second: Second): number {
+  const later = model.seconds.filter(({ t_s }) => t_s > second.t_s);
+  return later.reduce((left, { sent }) => left - sent, model.totals?.sent ?? 0);
 }
 
 /** Errors by kind, only those that happened. */

@@ -4,7 +4,7 @@ import type { RunEvent } from "../run/events.ts";
 import { emptyModel, errorKinds, lastSecond, reduce, type LiveModel } from "./live-model.ts";
 import { plainLine, renderLive, sparkline } from "./live-view.ts";
 import { colourPaint, columns } from "./paint.ts";
-import { eventsUntil, report, second, totals } from "./testing/runs.ts";
+import { eventsUntil, latencies, latency, report, second, totals } from "./testing/runs.ts";
 
 const TEST_ID = "t-20261121-093015-x7k2";
 const modelOf = (events: readonly RunEvent[]): LiveModel => events.reduce(reduce, emptyModel(TEST_ID));
@@ -17,6 +17,21 @@ describe("the model of a run", () => {
     const model = modelOf([...eventsUntil(3.4), { type: "second", test_id: TEST_ID, row: second(1, 390) }]);
     expect(model.seconds.map(({ t_s, sent }) => [t_s, sent])).toEqual([[0, 400], [1, 390], [2, 400], [3, 400]]);
     expect(lastSecond(model)?.t_s).toBe(2);
+  });
+
+  it("takes no second for over of which a driver may still have something to tell", () => {
+    const [run, ...rest] = eventsUntil(1.1);
+    const progress = rest.at(-1)!;
+    const half: RunEvent = { type: "second", test_id: TEST_ID, row: second(1, 20, { coverage: 0.5 }) };
+    expect(lastSecond(modelOf([run!, half, progress]))).toBeNull();
+    const whole: RunEvent = { type: "second", test_id: TEST_ID, row: second(1, 40) };
+    expect(lastSecond(modelOf([...eventsUntil(1.1), whole]))).toMatchObject({ t_s: 0, sent: 400 });
+  });
+
+  it("does not wait for a driver that is lost, and a second of which nobody tells is one without requests", () => {
+    const lost = [0, 1, 2, 3].map((t_s): RunEvent => ({ type: "second", test_id: TEST_ID, row: second(t_s, 200, { coverage: t_s < 1 ? 1 : 0.5 }) }));
+    expect(lastSecond(modelOf([...lost, eventsUntil(4.2).at(-1)!]))).toMatchObject({ t_s: 2, sent: 200 });
+    expect(lastSecond(modelOf([...lost, eventsUntil(6.5).at(-1)!]))).toMatchObject({ t_s: 4, sent: 0 });
   });
 
   it("lets events of other tests pass", () => {
@@ -70,6 +85,13 @@ describe("the live view", () => {
     `);
   });
 
+  it("shows what lies beyond the timeout, of each driver too", () => {
+    const events = eventsUntil(3.5);
+    const progress = events.at(-1)!;
+    if (progress.type === "progress") progress.nodes[0]!.latency = latencies(latency(0.5, 10, ["95", "99", "99.9", "99.99"]));
+    expect(renderLive(modelOf(events), 80).find((line) => line.startsWith("driver-1"))).toContain("p99 > 30 s");
+  });
+
   it("is never wider than the terminal, coloured or not, and never lets control characters through", () => {
     const model = modelOf([...eventsUntil(4.2, { http_error: 1_000_000, network_error: 12, timeout: 9, dropped: 1234 }), ...MARKS]);
     fc.assert(
@@ -90,7 +112,10 @@ describe("the live view", () => {
 
 describe("plain lines", () => {
   it("tell one second each", () => {
-    expect(plainLine(modelOf(eventsUntil(3)))).toBe("t=3s sent=1,200 rate=400/s (target 400) p50=0.50ms p99=4.00ms max=10.0ms errors=0");
+    const expected = "t=3s sent=1,000 rate=400/s (target 400) p50=0.50ms p99=4.00ms max=10.0ms errors=0";
+    expect(plainLine(modelOf(eventsUntil(3.5, { sent: 1_400 })))).toBe(expected);
+    expect(plainLine(modelOf(eventsUntil(3.5, { sent: 1_400, waiting: 7 })))).toBe(`${expected} waiting=7`);
+    expect(plainLine(modelOf(eventsUntil(0.5)))).toBeNull();
     expect(plainLine(emptyModel(TEST_ID))).toBeNull();
   });
 
@@ -101,6 +126,6 @@ describe("plain lines", () => {
       progress.latency.response = { ...progress.latency.response, censored: ["99"] };
       progress.latency.response.percentiles_ms["99"] = null;
     }
-    expect(plainLine(modelOf(events))).toContain("p99=>30.0s");
+    expect(plainLine(modelOf(events))).toContain("p99=>30s");
   });
 });

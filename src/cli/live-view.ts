@@ -1,6 +1,7 @@
+import type { LatencySummary, Percentile } from "../metrics/statistics.ts";
 import type { NodeReport } from "../run/report-schema.ts";
-import { count, duration, printable, rate, tightDuration } from "./figures.ts";
-import { doneShare, errorCount, errorKinds, lastSecond, type LiveModel } from "./live-model.ts";
+import { count, duration, percentile, printable, rate, tight } from "./figures.ts";
+import { doneShare, errorCount, errorKinds, lastSecond, sentUntil, type LiveModel } from "./live-model.ts";
 import { aligned, columns as columnsOf, fit, plainPaint, type Paint } from "./paint.ts";
 
 const MIN_WIDTH = 40;
@@ -8,6 +9,7 @@ const MAX_WIDTH = 100;
 const SHOWN_NODES = 12;
 const SHOWN_MARKS = 3;
 const LABEL_WIDTH = 8;
+const MOST_BARS = 60;
 
 /**
  * The live view, one string a line, none wider than `width` columns. `moment.t_s`: seconds since the schedule's zero, by
@@ -27,11 +29,10 @@ export function renderLive(model: LiveModel, width: number, paint: Paint = plain
       `in flight ${count(totals.in_flight)}`,
       ...(totals.waiting > 0 ? [paint("yellow", `waiting ${count(totals.waiting)}`)] : []),
     ]));
-    const { percentiles_ms: p } = response;
     lines.push(...rows("time", columns, [
-      `p50 ${percentileOf(model, p["50"])}`,
-      `p90 ${percentileOf(model, p["90"])}`,
-      `p99 ${percentileOf(model, p["99"])}`,
+      `p50 ${percentileOf(model, response, "50")}`,
+      `p90 ${percentileOf(model, response, "90")}`,
+      `p99 ${percentileOf(model, response, "99")}`,
       `max ${duration(response.max_ms)}`,
     ]));
     const kinds = errorKinds(totals);
@@ -75,13 +76,15 @@ function rateLines(model: LiveModel, columns: number, paint: Paint): string[] {
   const short = second !== null && target_rps !== null && second.sent < 0.95 * target_rps;
   const label = "rate".padEnd(LABEL_WIDTH);
   const room = columns - label.length - text.length - 2;
-  const line = sparkline(secondsOver(model), Math.min(room, 60), target_rps);
+  const line = sparkline(secondsOver(model), room, target_rps);
   return [`${paint("dim", label)}${short ? paint("yellow", text) : text}  ${paint("cyan", line)}`.trimEnd()];
 }
 
+/** What was sent in each second that is over, at most the last 60 of them. */
 function secondsOver(model: LiveModel): number[] {
-  const last = lastSecond(model);
-  return last === null ? [] : model.seconds.filter(({ t_s }) => t_s >= 0 && t_s <= last.t_s).map(({ sent }) => sent);
+  const over = (lastSecond(model)?.t_s ?? -1) + 1;
+  const shown = Math.min(over, MOST_BARS);
+  return Array.from({ length: shown }, (_, i) => model.seconds.find(({ t_s }) => t_s === over - shown + i)?.sent ?? 0);
 }
 
 const LEVELS = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -116,10 +119,8 @@ function alarming(text: string, n: number, paint: Paint): string {
   return n > 0 ? paint("red", text) : text;
 }
 
-/** A percentile that lies among the failed ones is beyond the timeout. */
-function percentileOf(model: LiveModel, ms: number | null): string {
-  if (ms !== null || (model.totals?.sent ?? 0) === 0 || model.response?.censored.length === 0) return duration(ms);
-  return `> ${duration(model.plan?.target.timeout_ms ?? null)}`;
+function percentileOf(model: LiveModel, summary: LatencySummary, name: Percentile): string {
+  return percentile(summary, name, summary.percentiles_ms[name], model.plan?.target.timeout_ms ?? null);
 }
 
 function nodeLines(model: LiveModel, columns: number, paint: Paint): string[] {
@@ -131,7 +132,7 @@ function nodeLines(model: LiveModel, columns: number, paint: Paint): string[] {
     node.state,
     ...(wide ? [`${count(node.totals.sent)} sent`] : []),
     second === null ? "" : `${rate(second.nodes[node.node_id]?.sent ?? 0)}/s`,
-    `p99 ${duration(node.latency.response.percentiles_ms["99"])}`,
+    `p99 ${percentileOf(model, node.latency.response, "99")}`,
   ]);
   const lines = aligned(cells).map((line, i) => toned(line, shown[i]!, paint));
   const more = model.nodes.length - shown.length;
@@ -143,23 +144,24 @@ function toned(line: string, node: NodeReport, paint: Paint): string {
 }
 
 /**
- * One line for terminals and files that cannot be written over:
- * `t=3s sent=1,800 rate=600/s (target 600) p50=0.4ms p99=1.2ms errors=0`
+ * One line about each second that is over, for terminals and files that cannot be written over; null: none is yet.
+ * What was sent is as of its end, all else as of now:
+ * `t=3s sent=1,800 rate=600/s (target 600) p50=0.41ms p99=1.20ms max=3.10ms errors=0`
  */
 export function plainLine(model: LiveModel): string | null {
-  const { t_s, totals, response } = model;
-  if (t_s === null || totals === null || response === null) return null;
+  const { totals, response } = model;
   const second = lastSecond(model);
-  const target_rps = second?.target_rps ?? totals.target_rps;
-  const { percentiles_ms: p } = response;
+  if (second === null || totals === null || response === null) return null;
+  const { target_rps } = second;
   return [
-    `t=${Math.max(0, Math.floor(t_s))}s`,
-    `sent=${count(totals.sent)}`,
-    `rate=${second === null ? "-" : `${rate(second.sent)}/s`}${target_rps === null ? "" : ` (target ${rate(target_rps)})`}`,
-    `p50=${percentileOf(model, p["50"]).replaceAll(" ", "")}`,
-    `p99=${percentileOf(model, p["99"]).replaceAll(" ", "")}`,
-    `max=${tightDuration(response.max_ms)}`,
+    `t=${second.t_s + 1}s`,
+    `sent=${count(sentUntil(model, second))}`,
+    `rate=${rate(second.sent)}/s${target_rps === null ? "" : ` (target ${rate(target_rps)})`}`,
+    `p50=${tight(percentileOf(model, response, "50"))}`,
+    `p99=${tight(percentileOf(model, response, "99"))}`,
+    `max=${tight(duration(response.max_ms))}`,
     `errors=${count(errorCount(totals))}`,
+    ...(totals.waiting > 0 ? [`waiting=${count(totals.waiting)}`] : []),
     ...(totals.dropped > 0 ? [`dropped=${count(totals.dropped)}`] : []),
     ...(totals.unknown > 0 ? [`unknown=${count(totals.unknown)}`] : []),
   ].join(" ");

@@ -4,14 +4,14 @@ import { createCommand } from "./create.ts";
 import { demoCommand } from "./demo.ts";
 import { driverCommand } from "./driver.ts";
 import { exitCode, type Outcome } from "./exit-code.ts";
-import { expectedFailure, messageOf, usageFailure } from "./failure.ts";
+import { codeOf, expectedFailure, messageOf, usageFailure } from "./failure.ts";
 import { nodesCommand } from "./nodes.ts";
 import { orchestratorCommand } from "./orchestrator.ts";
 import { reportCommand } from "./report.ts";
 import { runCommand } from "./run.ts";
 import { stopCommand } from "./stop.ts";
 import { targetCommand } from "./target.ts";
-import { surviveClosedPipes } from "./terminal.ts";
+import { surviveLostOutput } from "./terminal.ts";
 import { testsCommand } from "./tests.ts";
 import { triggerCommand } from "./trigger.ts";
 
@@ -30,7 +30,11 @@ const LINGER_MS = 500;
 
 /** Runs the command line and sets the exit code; nothing that goes wrong leaves it as a stack trace. */
 export async function main(argv: readonly string[]): Promise<void> {
-  surviveClosedPipes();
+  let unwritten = false;
+  surviveLostOutput((error) => {
+    unwritten = true;
+    say(`what is shown cannot be written (${codeOf(error) ?? error.message}); going on without it`);
+  });
   for (const event of ["uncaughtException", "unhandledRejection"] as const) {
     process.on(event, (error: unknown) => process.exit(exitCode(tell(error, argv))));
   }
@@ -41,7 +45,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     outcome = tell(error, argv);
   }
-  process.exitCode = exitCode(outcome);
+  process.exitCode = exitCode(unwritten ? { ...outcome, unwritten } : outcome);
   setTimeout(() => process.exit(), LINGER_MS).unref();
 }
 
@@ -89,7 +93,7 @@ function say(line: string): void {
 function commandLineFailure(error: CommanderError) {
   if (error.exitCode === 0) return { lines: [], outcome: {}, cause: undefined };
   if (error.code === "commander.help") return { lines: [], outcome: { usage: true }, cause: undefined };
-  const line = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ");
+  const line = error.message.replace(/^error: |\.$/g, "").replace(/\s*\n\s*/g, " ");
   return usageFailure(`${line}; try \`onrush --help\``);
 }
 

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { collect, labelsOf, listenOf, option, withCommonOptions } from "./options.ts";
+import { labelsOf, listenOf, option, repeatable, withCommonOptions } from "./options.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -10,7 +10,7 @@ function parsed(args: string[], env: Record<string, string>): Record<string, unk
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
   const command = new Command("x")
     .addOption(option("--total-rate <rps>", "a value"))
-    .addOption(option("--threshold <text>", "values").argParser(collect))
+    .addOption(repeatable("--threshold <text>", "values"))
     .addOption(option("--quiet", "a switch"))
     .addOption(option("--no-store", "a switch that is on"));
   withCommonOptions(command).parse(args, { from: "user" });
@@ -31,6 +31,7 @@ describe("options", () => {
 
   it("may be given several times", () => {
     expect(parsed(["--threshold", "a", "--threshold", "b"], {})["threshold"]).toEqual(["a", "b"]);
+    expect(parsed(["--threshold", "a\nb", "--threshold", ""], { ONRUSH_THRESHOLD: "c" })["threshold"]).toEqual(["a\nb", ""]);
   });
 
   it("are told what was expected", () => {

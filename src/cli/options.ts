@@ -14,12 +14,6 @@ export interface CommonOptions {
   logLevel?: LogLevel;
 }
 
-/** Values of an option that may be given several times; from the environment: one each line. */
-export function collect(value: string, before: string[] | undefined): string[] {
-  const lines = value.split("\n").filter((line) => line !== "");
-  return [...(before ?? []), ...lines];
-}
-
 /**
  * An option that its ONRUSH_ variable sets too (--total-rate: ONRUSH_TOTAL_RATE). An empty variable, and for a switch
  * one that says no, are as good as none.
@@ -33,11 +27,21 @@ export function option(flags: string, description: string): Option {
   return unset ? made : made.env(name);
 }
 
+/** An option that may be given several times; its variable holds one value each line. */
+export function repeatable(flags: string, description: string): Option {
+  const made = option(flags, description);
+  return made.argParser((value: string, before: string[] | undefined) => {
+    if (before !== undefined) return [...before, value];
+    const from_variable = made.envVar !== undefined && value === process.env[made.envVar];
+    return from_variable ? value.split("\n").filter((line) => line !== "") : [value];
+  });
+}
+
 /** Gives a subcommand the options that all of them have. */
 export function withCommonOptions(command: Command): Command {
   return command
     .addOption(option("--topic-prefix <text>", "put before every topic's name; separates systems on one cluster"))
-    .addOption(option("--topic <topic=name>", "what one topic is called (repeatable)").argParser(collect))
+    .addOption(repeatable("--topic <topic=name>", "what one topic is called (repeatable)"))
     .addOption(option("--log-level <level>", "how much is logged").choices(LOG_LEVELS))
     .configureHelp({ optionDescription: describe })
     .allowExcessArguments(false);

@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import { Command } from "commander";
 import { listenFailure, usageFailure } from "./failure.ts";
-import { addKafkaOptions, openKafka, type KafkaFlags } from "./kafka-options.ts";
-import { collect, type Done, listenOf, option, withCommonOptions } from "./options.ts";
+import { addKafkaOptions, kafkaOf, type KafkaFlags } from "./kafka-options.ts";
+import { type Done, listenOf, option, repeatable, withCommonOptions } from "./options.ts";
 import { parseList } from "./scalars.ts";
 
 interface OrchestratorCommandOptions extends KafkaFlags {
@@ -35,7 +35,7 @@ export function orchestratorCommand(done: Done): Command {
     .addOption(option("--data <dir>", "where results are kept (the user's data folder)"))
     .addOption(option("--no-store", "keep nothing"))
     .addOption(option("--token-file <file>", "the token that requests must bear; needed to listen beyond this machine"))
-    .addOption(option("--allow-origin <origin>", "a web page's origin that may use the API (repeatable)").argParser(collect))
+    .addOption(repeatable("--allow-origin <origin>", "a web page's origin that may use the API (repeatable)"))
     .addOption(option("--standby", "wait until the leader dies (not in this version)"))
     .addHelpText("after", EXAMPLES)
     .action(async (options: OrchestratorCommandOptions) => {
@@ -55,10 +55,11 @@ async function serve(options: OrchestratorCommandOptions): Promise<void> {
     import("./client.ts"),
   ]);
   const token = options.tokenFile === undefined ? undefined : await readToken(options.tokenFile);
+  const connectKafka = await kafkaOf(options);
   const node_id = options.id ?? `${hostname()}-${process.pid}`;
   const log = await openLog("orchestrator", options.logLevel ?? "info");
   const { store, path } = openServiceStore(options.data, options.store, log);
-  const bus = await openKafka(options, `onrush-orchestrator-${node_id}`, log);
+  const bus = await connectKafka(`onrush-orchestrator-${node_id}`, log);
   const [{ startOrchestrator }, { startServer }] = await Promise.all([
     import("../orchestrator/orchestrator.ts"),
     import("../orchestrator/server.ts"),

@@ -63,6 +63,13 @@ export function wrapped(text: string, width: number, indent = "  "): string[] {
   return [...lines, line];
 }
 
+/** A line that is wider than `width` on several, each as far in as the first one and two columns more. */
+export function folded(line: string, width: number): string[] {
+  if (columns(line) <= width) return [line];
+  const margin = /^ */.exec(line)![0];
+  return wrapped(line.trimStart(), width - margin.length).map((part) => margin + part);
+}
+
 /** Cells in columns that line up: the first one to the left, the others to the right, or all to the left. */
 export function aligned(rows: readonly (readonly string[])[], side: "left" | "right" = "right"): string[] {
   const widths: number[] = [];

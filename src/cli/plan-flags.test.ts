@@ -82,7 +82,19 @@ describe("mistakes", () => {
   });
 
   it("two rates on the command line contradict each other", () => {
-    expect(messagesOf({}, URL_, { rate: "1", totalRate: "2" })).toEqual(["--total-rate: expected either rate_rps or total_rate_rps, got both"]);
+    expect(messagesOf({}, URL_, { rate: "1", totalRate: "2" })).toEqual(["--total-rate: expected either --rate or --total-rate, got both"]);
+    expect(messagesOf({}, URL_, { requests: "1", totalRequests: "2" })).toEqual([
+      "--total-requests: expected either --requests or --total-requests, got both",
+    ]);
+    expect(messagesOf({}, URL_, { type: "tsunami" })).toEqual(["--type: expected a tsunami to have a --rate or a --delay, got neither"]);
+  });
+
+  it("in a header name it, and --header", () => {
+    const [reserved, ...more] = messagesOf({}, URL_, { header: ["Content-Length: 5"] });
+    expect(reserved).toMatch(/^--header Content-Length: expected to be left out, got text of 1 character;/);
+    expect(more).toEqual([]);
+    expect(messagesOf({}, URL_, { header: ["A: 1\r\nB: 2"] })[0]).toMatch(/^--header A: expected text of printable/);
+    expect(messagesOf({}, URL_, { threshold: [""] })[0]).toMatch(/^--threshold: expected expressions/);
   });
 
   it("never repeat a header's value", () => {

@@ -141,7 +141,10 @@ function targetOf(given: unknown, url: string | null, flags: PlanFlags, flagOf: 
   }
   const target = isRecord(given) || given === undefined ? given : undefined;
   if (given !== undefined && target === undefined) return given;
-  if (flags.header !== undefined) changes["headers"] = headersOf(target?.["headers"], flags.header, problems);
+  if (flags.header !== undefined) {
+    changes["headers"] = headersOf(target?.["headers"], flags.header, problems);
+    flagOf.set("target.headers", "--header");
+  }
   return given === undefined && Object.keys(changes).length === 0 ? undefined : { ...target, ...changes };
 }
 
@@ -180,11 +183,21 @@ function thresholdProblems(thresholds: unknown): Problem[] {
   });
 }
 
-/** A problem with its flag's name in place of the option's. */
+/** A problem with flags in place of options: its own, where it came from one, and those that it speaks of. */
 function named(problem: Problem, flagOf: ReadonlyMap<string, string>): Problem {
-  const flag = flagOf.get(problem.option) ?? flagOf.get(problem.option.replace(/\[\d+\]$/, ""));
+  const [, list = problem.option, entry = ""] = /^(.*?)(?:\[\d+\]|(?<=^target\.headers)\.(.+))$/.exec(problem.option) ?? [];
+  const flag = flagOf.get(problem.option) ?? flagOf.get(list);
   if (flag === undefined) return problem;
-  return { ...problem, option: flag, message: flag + problem.message.slice(problem.option.length) };
+  const option = entry === "" ? flag : `${flag} ${entry}`;
+  const given_at = problem.message.indexOf(", got ");
+  const expected = withFlags(problem.message.slice(problem.option.length, given_at));
+  return { ...problem, option, message: option + expected + problem.message.slice(given_at) };
+}
+
+/** Names of options that are no plain words (rate_rps), and those between `either` and `or`, as their flags. */
+function withFlags(expected: string): string {
+  const flag = (name: string) => RULES.find(({ option }) => option === name)?.flag ?? name;
+  return expected.replace(/(?<=either |or )[a-z_]+|\b[a-z]+_[a-z_]+\b/g, flag);
 }
 
 function isRecord(value: unknown): value is Input {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -52,8 +52,10 @@ describe("plan files", () => {
 });
 
 describe("folders", () => {
-  it("report files are looked at before the run", () => {
+  it("report files are looked at before the run", async () => {
     expect(reportPathProblems([join(folder, "r.json")])).toEqual([]);
+    await mkdir(join(folder, "folder.json"));
+    expect(reportPathProblems([join(folder, "folder.json")])[0]).toMatch(/folder\.json: it is a folder; expected FILE\.json$/);
     expect(reportPathProblems(["r.html", "r.txt", "/nowhere/r.json"])).toEqual([
       "--report r.html: this version does not write HTML; use FILE.json",
       "--report r.txt: expected FILE.json",

@@ -12,11 +12,12 @@ export function reportPathProblems(paths: readonly string[]): string[] {
       return `--report ${path}: this version does not write HTML; use FILE.json`;
     }
     if (extension !== ".json") return `--report ${path}: expected FILE.json`;
-    return folderProblem(path) ?? [];
+    return placeProblem(path) ?? [];
   });
 }
 
-function folderProblem(path: string): string | null {
+function placeProblem(path: string): string | null {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return `--report ${path}: it is a folder; expected FILE.json`;
   const folder = dirname(resolve(path));
   try {
     if (!statSync(folder).isDirectory()) return `--report ${path}: ${folder} is not a folder`;

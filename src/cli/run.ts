@@ -1,7 +1,7 @@
 import { Argument, Command } from "commander";
 import type { Plan } from "../plan/plan.ts";
 import { usageFailure } from "./failure.ts";
-import { collect, type CommonOptions, type Done, option, withCommonOptions } from "./options.ts";
+import { type CommonOptions, type Done, option, repeatable, withCommonOptions } from "./options.ts";
 import type { PlanFlags } from "./plan-flags.ts";
 import type { Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -54,11 +54,11 @@ export function runCommand(done: Done): Command {
     .addOption(option("--lease <time>", "how long drivers go on without the orchestrator (30s)"))
     .addOption(option("--on-driver-loss <what>", "redistribute, continue or stop"))
     .addOption(option("-X, --method <method>", "HTTP method (GET; POST with a body)"))
-    .addOption(option("-H, --header <header>", "'Name: value' (repeatable)").argParser(collect))
+    .addOption(repeatable("-H, --header <header>", "'Name: value' (repeatable)"))
     .addOption(option("-d, --body <text>", "body of every request, or @FILE"))
     .addOption(option("-k, --insecure", "https: accept any certificate"))
-    .addOption(option("--threshold <expression>", "what must hold: 'p99 < 200ms' (repeatable)").argParser(collect))
-    .addOption(option("--report <file>", "write the report to FILE.json (repeatable)").argParser(collect))
+    .addOption(repeatable("--threshold <expression>", "what must hold: 'p99 < 200ms' (repeatable)"))
+    .addOption(repeatable("--report <file>", "write the report to FILE.json (repeatable)"))
     .addOption(option("--data <dir>", "where results are kept (the user's data folder)"))
     .addOption(option("--no-store", "keep nothing"))
     .addOption(option("--quiet", "only the first line and the summary"))

@@ -126,6 +126,14 @@ describe("the summary", () => {
     expect(renderSummary(report({ bugs: ["sent != ok"] }), 80).join("\n")).toContain("a bug in Onrush: sent != ok");
   });
 
+  it("folds on a narrow terminal what a reader needs whole", () => {
+    const text = renderSummary(BAD, 40).join(" ").replace(/\s+/g, " ");
+    expect(text).toContain("test t-20261121-093015-x7k2");
+    expect(text).toContain("(the percentile lies among failed or dropped requests)");
+    expect(text).toContain("received 136 kB sent 228 kB");
+    expect(text).not.toContain("…");
+  });
+
   it("fits any terminal", () => {
     fc.assert(
       fc.property(fc.integer({ min: 20, max: 200 }), (width) => {

@@ -1,8 +1,8 @@
 import type { LatencySummary, Percentile } from "../metrics/statistics.ts";
 import { PERCENTILES } from "../metrics/statistics.ts";
 import type { NodeReport, Report, Totals } from "../run/report-schema.ts";
-import { bytes, count, duration, percent, printable, rate } from "./figures.ts";
-import { aligned, columns, fit, plainPaint, wrapped, type Paint, type Tone } from "./paint.ts";
+import { bytes, count, duration, percent, percentile, printable, rate } from "./figures.ts";
+import { aligned, columns, fit, folded, plainPaint, wrapped, type Paint, type Tone } from "./paint.ts";
 
 const MAX_WIDTH = 132;
 const SHOWN_ERRORS = 10;
@@ -25,8 +25,7 @@ export function renderSummary(report: Report, width: number, paint: Paint = plai
     ...latencyLines(report, room, paint),
     ...pictureLines(report, room, paint),
     ...nodeTable(report, room, paint),
-    ...statusLines(report, paint),
-    ...thresholdLines(report, paint),
+    ...[...statusLines(report, paint), ...thresholdLines(report, paint)].flatMap((line) => folded(line, room)),
     "",
     ...generatorLines(report, room, paint),
     ...(context.kept ?? []).map((line) => paint("dim", line)),
@@ -42,7 +41,7 @@ function headLines(report: Report, room: number, paint: Paint): string[] {
   const tone = bad ? "red" : doubtful ? "yellow" : "green";
   const word = verdict === "none" ? status.toUpperCase() : `${verdict.toUpperCase()} (${status})`;
   const lines = [
-    `${paint(tone, word)}  test ${report.test_id}${name}`,
+    ...folded(`${paint(tone, word)}  test ${report.test_id}${name}`, room),
     `${report.model} loop, ${seconds(report.duration_s)} + ${seconds(report.drain_s)} drain`,
   ];
   if (totals.ok === 0) lines.push(paint("red", "! not a single request was answered with success"));
@@ -86,12 +85,12 @@ function countLines(report: Report, room: number, paint: Paint): string[] {
   const target = totals.target_rps === null ? "" : ` of ${rate(totals.target_rps)}`;
   return [
     ...grid(cells, room),
-    `rate ${rate(totals.rps)} rps${target}   received ${bytes(totals.bytes_in)}   sent ${bytes(totals.bytes_out)}`,
-    ...(reasons.length > 0 ? [`never sent because: ${reasons.join(", ")}`] : []),
+    ...folded(`rate ${rate(totals.rps)} rps${target}   received ${bytes(totals.bytes_in)}   sent ${bytes(totals.bytes_out)}`, room),
+    ...(reasons.length > 0 ? folded(`never sent because: ${reasons.join(", ")}`, room) : []),
     ...(report.warmup === null
       ? []
       : [`warm-up, counted apart: sent ${count(report.warmup.sent)}, errors ${count(report.warmup.errors)}`]),
-    ...connectionLines(totals),
+    ...connectionLines(totals).flatMap((line) => folded(line, room)),
   ];
 }
 
@@ -114,7 +113,13 @@ function grid(cells: [string, string][], room: number): string[] {
   return lines;
 }
 
-const LATENCY_ROWS: { name: string; of: (s: LatencySummary) => number | null; percentile?: Percentile }[] = [
+interface LatencyRow {
+  name: string;
+  of: (s: LatencySummary) => number | null;
+  percentile?: Percentile;
+}
+
+const LATENCY_ROWS: readonly LatencyRow[] = [
   { name: "min", of: (s) => s.min_ms },
   { name: "mean", of: (s) => s.mean_ms },
   { name: "median", of: (s) => s.median_ms, percentile: "50" },
@@ -127,29 +132,28 @@ const LATENCY_ROWS: { name: string; of: (s: LatencySummary) => number | null; pe
   { name: "max", of: (s) => s.max_ms },
 ];
 
-/** Percentiles that lie among failed and dropped requests are beyond the timeout. */
-function figureOf(s: LatencySummary, ms: number | null, percentile: Percentile | undefined, timeout_ms: number): string {
-  const censored = percentile !== undefined && s.censored.includes(percentile);
-  return censored ? `> ${duration(timeout_ms).replace(/\.0+ s$/, " s")}` : duration(ms);
+function figureOf(summary: LatencySummary, row: LatencyRow, timeout_ms: number): string {
+  const ms = row.of(summary);
+  return row.percentile === undefined ? duration(ms) : percentile(summary, row.percentile, ms, timeout_ms);
 }
 
 function latencyLines(report: Report, room: number, paint: Paint): string[] {
   const { timeout_ms } = report.plan.target;
   const kinds = (["response", "service", "connect", "failed"] as const).filter((kind) => kind !== "failed" || report.latency.failed.count > 0);
-  const cell = (kind: keyof Report["latency"], row: (typeof LATENCY_ROWS)[number]) =>
-    figureOf(report.latency[kind], row.of(report.latency[kind]), row.percentile, timeout_ms);
+  const cell = (kind: keyof Report["latency"], row: LatencyRow) =>
+    figureOf(report.latency[kind], row, timeout_ms);
   const across = [
     ["latency", ...LATENCY_ROWS.map(({ name }) => name)],
     ...kinds.map((kind) => [kind, ...LATENCY_ROWS.map((row) => cell(kind, row))]),
   ];
-  const wide = aligned(across);
-  const lines = wide.every((line) => columns(line) <= room)
-    ? wide
-    : aligned([
-        ["latency", ...kinds],
-        ...LATENCY_ROWS.map((row) => [row.name, ...kinds.map((kind) => cell(kind, row))]),
-        ["count", ...kinds.map((kind) => count(report.latency[kind].count))],
-      ]);
+  const down = (shown: typeof kinds) => [
+    ["latency", ...shown],
+    ...LATENCY_ROWS.map((row) => [row.name, ...shown.map((kind) => cell(kind, row))]),
+    ["count", ...shown.map((kind) => count(report.latency[kind].count))],
+  ];
+  const fits = (table: string[]) => table.every((line) => columns(line) <= room);
+  const withoutConnect = kinds.filter((kind) => kind !== "connect");
+  const lines = [across, down(kinds)].map((rows) => aligned(rows)).find(fits) ?? aligned(down(withoutConnect));
   return lines.map((line, i) => (i === 0 ? paint("dim", line) : line));
 }
 
@@ -180,16 +184,16 @@ function barOf(share: number, length: number): string {
 const NODE_COLUMNS: { name: string; of: (node: NodeReport, timeout_ms: number) => string; spare: number }[] = [
   { name: "state", of: ({ state }) => state, spare: 0 },
   { name: "sent", of: ({ totals }) => count(totals.sent), spare: 0 },
-  { name: "dropped", of: ({ totals }) => count(totals.dropped), spare: 3 },
-  { name: "min", of: ({ latency }) => duration(latency.response.min_ms), spare: 5 },
-  { name: "mean", of: ({ latency }) => duration(latency.response.mean_ms), spare: 1 },
-  { name: "median", of: ({ latency }, timeout_ms) => figureOf(latency.response, latency.response.median_ms, "50", timeout_ms), spare: 0 },
-  { name: "mode", of: ({ latency }) => duration(latency.response.mode_ms), spare: 4 },
-  { name: "p99", of: ({ latency }, timeout_ms) => figureOf(latency.response, latency.response.percentiles_ms["99"], "99", timeout_ms), spare: 0 },
-  { name: "max", of: ({ latency }) => duration(latency.response.max_ms), spare: 2 },
-  { name: "start", of: ({ start_offset_ms }) => signed(start_offset_ms), spare: 6 },
-  { name: "late p99", of: ({ send_lateness_us: { p99 } }) => duration(p99 === null ? null : p99 / 1000), spare: 7 },
-  { name: "pacing", of: ({ pacing }) => pacing ?? "-", spare: 8 },
+  { name: "dropped", of: ({ totals }) => count(totals.dropped), spare: 4 },
+  { name: "min", of: ({ latency }) => duration(latency.response.min_ms), spare: 6 },
+  { name: "mean", of: ({ latency }) => duration(latency.response.mean_ms), spare: 2 },
+  { name: "median", of: ({ latency }, timeout_ms) => percentile(latency.response, "50", latency.response.median_ms, timeout_ms), spare: 1 },
+  { name: "mode", of: ({ latency }) => duration(latency.response.mode_ms), spare: 5 },
+  { name: "p99", of: ({ latency }, timeout_ms) => percentile(latency.response, "99", latency.response.percentiles_ms["99"], timeout_ms), spare: 0 },
+  { name: "max", of: ({ latency }) => duration(latency.response.max_ms), spare: 3 },
+  { name: "start", of: ({ start_offset_ms }) => signed(start_offset_ms), spare: 7 },
+  { name: "late p99", of: ({ send_lateness_us: { p99 } }) => duration(p99 === null ? null : p99 / 1000), spare: 8 },
+  { name: "pacing", of: ({ pacing }) => pacing ?? "-", spare: 9 },
 ];
 
 function signed(ms: number | null): string {
@@ -206,7 +210,7 @@ function nodeTable(report: Report, room: number, paint: Paint): string[] {
       ...shown.map((node) => [printable(node.node_id).slice(0, 32), ...used.map(({ of }) => of(node, timeout_ms))]),
     ]);
   let lines: string[] = [];
-  for (let most = 8; most >= 0; most--) {
+  for (let most = NODE_COLUMNS.length; most >= 0; most--) {
     lines = table(NODE_COLUMNS.filter(({ spare }) => spare <= most));
     if (lines.every((line) => columns(line) <= room)) break;
   }

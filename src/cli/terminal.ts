@@ -28,11 +28,17 @@ export function openTerminal(options: { color: boolean }): Terminal {
   };
 }
 
-/** Writing to a closed pipe must not end a run: it is only not read any more. */
-export function surviveClosedPipes(): void {
+/**
+ * What cannot be written must not end a run. Of a reader that went away (`| head`) nothing is said; anything else, as a
+ * full disk, is told to `onLost`, once.
+ */
+export function surviveLostOutput(onLost: (error: Error) => void): void {
+  let told = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+      if (told || error.code === "EPIPE" || error.code === "EIO") return;
+      told = true;
+      onLost(error);
     });
   }
 }

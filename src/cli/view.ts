@@ -1,5 +1,5 @@
 import type { RunEvent } from "../run/events.ts";
-import { emptyModel, reduce, type LiveModel } from "./live-model.ts";
+import { emptyModel, lastSecond, reduce, type LiveModel } from "./live-model.ts";
 import { plainLine, renderLive } from "./live-view.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -27,10 +27,9 @@ function openLines(test_id: string, terminal: Terminal): View {
     event(event) {
       model = reduce(model, event);
       if (event.type === "mark") terminal.line(`! ${event.text}`);
-      if (event.type !== "progress") return;
-      const at_s = Math.floor(event.t_s);
-      if (at_s <= shown_s || model.phase === "ended") return;
-      shown_s = at_s;
+      const over_s = (lastSecond(model)?.t_s ?? -1) + 1;
+      if (event.type !== "progress" || over_s <= shown_s || model.phase === "ended") return;
+      shown_s = over_s;
       const line = plainLine(model);
       if (line !== null) terminal.line(line);
     },

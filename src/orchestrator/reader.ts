@@ -29,10 +29,12 @@ interface Wait {
 }
 
 const BESIDE_CONTROL = ["register", "heartbeat", "metrics", "test_config", "trigger"] as const;
+/** Of each partition: 10 s of 1,000 nodes. Of older ones nobody is alive. */
+const HEARTBEATS_REPLAYED = 10_000;
 
 /**
  * Reads control to its end, then everything else to its end, and goes on reading. Metrics are read from where the
- * newest run began; earlier runs are forgotten: their reports are in the store.
+ * newest run began; earlier runs are forgotten: their reports are in the store. Of the heartbeats the last are read.
  */
 export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Reader> {
   const state = initialState();
@@ -51,14 +53,24 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
     for (const record of records) {
       // A record of old times is no sign of life of now.
       const heard_ms = replayed ? Math.min(now_ms, record.timestamp_ms) : now_ms;
-      const entry = toEntry(record, heard_ms, replayed);
-      if (topic === "heartbeat" && record.offset >= (heartbeats_from[record.partition] ?? 0) && isLeader(entry)) leaders++;
-      fold(state, entry);
+      take(record, heard_ms, replayed);
       if (record.partition === 0) folded.set(topic, Math.max(folded.get(topic) ?? -1, record.offset));
     }
     tellRefusals();
     release();
     for (const listener of listeners) listener(topic);
+  }
+
+  /** A record that brings a bug to light costs that record, not those that were read with it. */
+  function take(record: BusRecord, heard_ms: number, replayed: boolean): void {
+    const { topic, partition, offset } = record;
+    try {
+      const entry = toEntry(record, heard_ms, replayed);
+      if (topic === "heartbeat" && offset >= (heartbeats_from[partition] ?? 0) && isLeader(entry)) leaders++;
+      fold(state, entry);
+    } catch (error) {
+      tellOnce(`bug ${topic}`, () => log.error("bug", { topic, partition, offset, error: String(error) }, `a record could not be folded: ${String(error)}. Please report it`));
+    }
   }
 
   function release(): void {
@@ -86,7 +98,9 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
   }
 
   async function read(topic: Topic, from: ReadFrom): Promise<void> {
-    const onOutOfRange = (lost: object) => log.warn("records_gone", { topic, ...lost }, `records of ${topic} are no longer kept`);
+    const onOutOfRange = (lost: object) => {
+      if (topic !== "heartbeat") log.warn("records_gone", { topic, ...lost }, `records of ${topic} are no longer kept`);
+    };
     const subscription = await bus.subscribe(topic, from, { onRecords: (records) => onRecords(topic, records), onOutOfRange });
     subscriptions.set(topic, subscription);
     await subscription.caughtUp();
@@ -96,7 +110,11 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
   await read("control", "earliest");
   for (const [test_id, run] of state.runs) if (run.replaced || phaseOf(run) === "ended") forget(state, test_id);
   const newest = state.current === null ? undefined : state.runs.get(state.current);
-  await Promise.all(BESIDE_CONTROL.map((topic) => read(topic, topic !== "metrics" ? "earliest" : (newest?.config.metrics_from ?? "end"))));
+  const from: Partial<Record<Topic, ReadFrom>> = {
+    heartbeat: heartbeats_from.map((end) => Math.max(0, end - HEARTBEATS_REPLAYED)),
+    metrics: newest?.config.metrics_from ?? "end",
+  };
+  await Promise.all(BESIDE_CONTROL.map((topic) => read(topic, from[topic] ?? "earliest")));
 
   return {
     state,

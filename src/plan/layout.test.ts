@@ -213,7 +213,7 @@ test.each([
     2,
     { total_requests: 1001, duration_s: 5 },
     "2 drivers sharing 1,001 requests over 64 connections each, as fast as the target answers, " +
-      "or for 5 s, whichever ends first, against http://h/",
+      "for 5 s at most, against http://h/",
   ],
 ] satisfies [number, Partial<PlanInput>, string][])("%i drivers, %j", (n, rest, sentence) => {
   const written = plan(rest);

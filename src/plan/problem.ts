@@ -64,7 +64,7 @@ export function inWords(value: unknown): string {
 
 /** A secret in words: its kind and size only. */
 export function secretInWords(value: unknown): string {
-  return typeof value === "string" ? `text of ${value.length} characters` : inWords(value);
+  return typeof value === "string" ? `text of ${value.length} ${value.length === 1 ? "character" : "characters"}` : inWords(value);
 }
 
 /**

@@ -19,7 +19,7 @@ function load(plan: Plan, { schedule }: Layout, n: number): string {
     const connections = `${grouped(plan.connections)} ${plan.connections === 1 ? "connection" : "connections"}`;
     if (!counted || slots === null) return `x ${connections}, ${pace}, ${timed ?? ""}`;
     const each = n > 1 ? " each" : "";
-    const ends = timed === null ? "" : ` or ${timed}, whichever ends first,`;
+    const ends = timed === null ? "" : ` ${timed} at most,`;
     return `${count(plan, slots, n)} over ${connections}${each}, ${pace},${ends}`;
   }
 

@@ -75,7 +75,7 @@ export const testConfig = z
     test_type: testType,
     test_message_delay: delayMs,
     message_count_per_driver: leftOut(tolerantPositive),
-    test_server: leftOut(z.string().max(4096)),
+    test_server: leftOut(z.string()),
     term: copyTerm,
   })
   .transform((config) => ({

@@ -199,6 +199,15 @@ describe("decide: foreign drivers", () => {
     expect(report.nodes.map(({ state }) => state)).toEqual(["finished", "finished"]);
   });
 
+  test("are told a target of any length once: a copy that could not be read back would be written for ever", () => {
+    const log = script();
+    log.claim();
+    log.joinForeign("f");
+    log.config("t", { target: { url: `http://127.0.0.1:1/?${"q".repeat(20_000)}` }, requests: 20 });
+    expect(apply(log, decide(log.state, log.moment()))).toEqual(["test_config"]);
+    expect(decide(log.state, log.moment())).toEqual([]);
+  });
+
   test("that start anew in the middle without a report are lost: they know nothing of the test", () => {
     const { log } = mixed();
     log.now_ms += 1_000;

@@ -104,6 +104,17 @@ describe("fold", () => {
     expect(report.nodes.map((node) => node.totals.ok)).toEqual([20, 20, 20]);
   });
 
+  test("a registration that the log holds twice is one: nobody is replaced by it", () => {
+    const log = script();
+    const message = { node_id: "a", node_ip: "", message_type: "DRIVER_NODE_REGISTER", v: 1, boot_id: "b1" };
+    const { offset } = log.append("register", message);
+    log.beat("a", offset);
+    log.append("register", message);
+    expect(log.state.nodes.get("a")!.epoch).toBe(offset);
+    const next = log.append("register", { ...message, boot_id: "b2" });
+    expect(log.state.nodes.get("a")!.epoch).toBe(next.offset);
+  });
+
   test("of two heartbeats of the same moment the later one counts: clocks may know only seconds", () => {
     const log = script();
     const epoch = log.join("a");

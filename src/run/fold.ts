@@ -53,8 +53,10 @@ type Heard = Pick<EntryOf<"register">, "offset" | "timestamp_ms" | "heard_ms" | 
 function foldRegister(state: SystemState, message: Register, { offset, heard_ms }: Heard): void {
   const node = nodeOf(state, message.node_id);
   node.heard_ms = Math.max(node.heard_ms, heard_ms);
-  if (offset < node.epoch) return;
+  const boot_id = message.boot_id ?? null;
+  if (offset < node.epoch || (boot_id !== null && boot_id === node.boot_id)) return;
   node.epoch = offset;
+  node.boot_id = boot_id;
   node.foreign = message.v === undefined || message.boot_id === undefined;
   node.node_ip = message.node_ip;
   node.labels = message.labels ?? {};
@@ -69,6 +71,7 @@ function nodeOf(state: SystemState, node_id: string): NodeState {
       labels: {},
       foreign: true,
       epoch: -1,
+      boot_id: null,
       heartbeat: null,
       heartbeat_offset: -1,
       cadence: emptyCadence(),
@@ -96,6 +99,7 @@ function foldHeartbeat(state: SystemState, message: Heartbeat, heard: Heard): vo
   // A register record may be gone (kept for 7 days), or not read yet: the heartbeat names the epoch too.
   if (message.epoch > node.epoch) {
     node.epoch = message.epoch;
+    node.boot_id = null;
     node.foreign = false;
     node.node_ip = message.node_ip ?? node.node_ip;
     node.labels = message.labels ?? node.labels;

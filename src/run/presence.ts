@@ -35,6 +35,18 @@ export function isSilent(node: NodeState, moment: Moment): boolean {
   return silenceMs(node, moment) > MISSED_HEARTBEATS * heartbeatIntervalMs(node);
 }
 
+/** A node that was not heard for this long is no longer shown. */
+const FORGOTTEN_MS = 3_600_000;
+
+/** Nodes of which nothing is to be expected any more: so many that come and go must not fill the memory. */
+export function forgottenNodes(state: SystemState, moment: Moment): string[] {
+  const run = state.current === null ? undefined : state.runs.get(state.current);
+  const members = new Set(run?.config.members.map(({ node_id }) => node_id));
+  return [...state.nodes.values()]
+    .filter((node) => !members.has(node.node_id) && silenceMs(node, moment) > FORGOTTEN_MS)
+    .map(({ node_id }) => node_id);
+}
+
 export function hasLeft(node: NodeState): boolean {
   return node.heartbeat?.state === "left" && node.heartbeat.epoch === node.epoch;
 }

@@ -15,8 +15,10 @@ export interface NodeState {
   node_ip: string;
   labels: Record<string, string>;
   foreign: boolean;
-  /** The offset of its newest register record. */
+  /** The offset of its newest registration: of its first record, where the log holds it twice. */
   epoch: number;
+  /** By which a registration is known; null: foreign, or its record was not read. */
+  boot_id: string | null;
   /** The newest heartbeat by (epoch, timestamp, offset: some clocks only know whole seconds); null until one was read, and for foreign nodes. */
   heartbeat: DriverHeartbeat | null;
   heartbeat_offset: number;
