@@ -1,6 +1,6 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { codeOf } from "./failure.ts";
 
 /**
@@ -17,10 +17,27 @@ export function userDataDir(env: NodeJS.ProcessEnv, platform: NodeJS.Platform, h
 export function prepareDataDir(given: string | undefined): { path: string; problem: string | null } {
   const path = given ?? userDataDir(process.env, process.platform, homedir());
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolder(resolve(path));
     accessSync(path, constants.W_OK | constants.X_OK);
     return { path, problem: null };
   } catch (error) {
     return { path, problem: `${path} cannot be written (${codeOf(error) ?? "unknown error"}): name another folder with --data DIR` };
   }
+}
+
+/** As mkdir -p. Node's own never returns where the system says ENOENT beneath a folder that exists, as /proc does. */
+function makeFolder(path: string): void {
+  if (isFolder(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) makeFolder(parent);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Somebody else may have made it meanwhile.
+    if (!isFolder(path)) throw error;
+  }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }

@@ -51,7 +51,9 @@ export function announce(turn: Turn): void {
   const { state, now_ms } = turn;
   if (state.epoch === null || state.fenced) return;
   const said = saidOf(state, state.epoch);
-  const announced = JSON.stringify(said);
+  const clock = clockOf(state);
+  // A start is planned by the clock: that it is known now is news, each new measure of it is not.
+  const announced = JSON.stringify({ ...said, clock_of_term: clock?.term });
   if (announced === state.announced && now_ms < state.next_heartbeat_ms) return;
   state.announced = announced;
   state.next_heartbeat_ms = now_ms + state.options.heartbeat_ms;
@@ -67,7 +69,7 @@ export function announce(turn: Turn): void {
       ...said,
       node_ip,
       labels,
-      clock: clockOf(state),
+      clock,
       health: { ...state.health, commands_refused: state.commands_refused, plain_refused: state.plain_refused },
     },
   });
@@ -97,10 +99,10 @@ export interface LeaderHeartbeat {
   received_ms: number;
 }
 
-/** What is learnt of the leader's clock and life; terms that are over teach nothing. */
+/** What is learnt of the leader's clock and life. Who leads is said on control alone: other terms teach nothing. */
 export function hearOrchestrator({ state }: Turn, heartbeat: LeaderHeartbeat): void {
   const { term, timestamp_ms, received_ms } = heartbeat;
-  if (heartbeat.state === "standby" || term < state.delays.term || term < state.authority.term) return;
+  if (heartbeat.state === "standby" || term !== state.authority.term) return;
   if (heartbeat.state === "left") {
     state.leader_heard_ms = Number.NEGATIVE_INFINITY;
     return;
@@ -111,11 +113,11 @@ export function hearOrchestrator({ state }: Turn, heartbeat: LeaderHeartbeat): v
   renewLease(state, term, timestamp_ms);
 }
 
-/** Until = when the leader was alive, on this clock, + lease_ms. Only the current term's leader counts. */
+/** Until = when the leader was alive, on this clock, + lease_ms. */
 function renewLease(state: NodeState, term: number, timestamp_ms: number): void {
   const { job } = state;
   const lease = job?.start?.lease;
-  if (!job || !job.start || !lease || term !== state.authority.term) return;
+  if (!job || !job.start || !lease) return;
   const offset_ms = term === job.start.term ? job.start.clock_offset_ms : (clockOf(state)?.delay_ms ?? 0);
   const until_ms = Math.max(lease.until_ms, timestamp_ms + offset_ms + lease.lease_ms);
   state.job = { ...job, start: { ...job.start, lease: { ...lease, until_ms } } };

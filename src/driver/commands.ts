@@ -35,6 +35,8 @@ export function onControl(turn: Turn, command: Control, offset: number): void {
       onLost(turn, command);
       break;
     case "stop":
+      // Triggered, but not ready yet: its final is waited for.
+      if (isOpen(state.wanted, command.test_id) && state.wanted.start) declineStart(turn, state.wanted, "stopped");
       dropOpen(state, command.test_id);
       if (isRunning(state, command.test_id)) stopJob(turn, "stopped");
       break;

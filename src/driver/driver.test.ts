@@ -138,8 +138,11 @@ it("obeys the common format where nobody leads, and rubbish on any topic does no
   expect(new Set(rejected).size).toBe(rejected.length);
   await until(() => (system.heartbeats("d1").at(-1)?.health["records_rejected"] ?? 0) >= 25, "counted");
 
-  await system.beat();
-  await until(() => system.heartbeats("d1").at(-1)?.clock !== null, "leader heard");
+  await system.put("control", system.leader.claim());
+  await until(() => {
+    void system.beat();
+    return system.heartbeats("d1").at(-1)?.clock !== null;
+  }, "leader heard");
   await system.put("test_config", { test_id: "p2", test_type: "AVALANCHE", test_message_delay: 0, test_server: target.url });
   await until(() => log.codes().includes("plain_refused"), "refused");
 });

@@ -14,9 +14,9 @@ const PLAIN_PATIENCE_MS = 10_000;
 const RETRY_MS = 1_000;
 /** What is in flight at a stop is aborted after this. */
 const GRACE_MS = 2_000;
-/** How long a leaver waits: for its final to be read, and in all. */
+/** How long a leaver waits: for its final to be read, and in all; with its last words it is gone within 5 s. */
 const LEAVER_REPEATS_MS = 3_000;
-const LEAVER_LIMIT_MS = 4_300;
+const LEAVER_LIMIT_MS = 3_700;
 
 /** Prepares what is wanted, and lets go of what is no longer wanted, unless a run has begun. */
 export function reconcile(turn: Turn): void {
@@ -116,9 +116,9 @@ export function armIfTriggered(turn: Turn): void {
 }
 
 /** Does not start what it was told to start: says so with a final report of nothing. */
-export function declineStart(turn: Turn, wanted: Wanted, reason: "late_start" | "left"): void {
+export function declineStart(turn: Turn, wanted: Wanted, reason: "late_start" | "left" | "stopped"): void {
   const { state } = turn;
-  const why = reason === "left" ? "this driver is leaving" : "it was not ready at its start";
+  const why = { left: "this driver is leaving", late_start: "it was not ready at its start", stopped: "it was stopped" }[reason];
   log(turn, "warn", reason, `${wanted.test_id} is not started: ${why}`, { test_id: wanted.test_id });
   const { job } = state;
   if (job && !hasBegun(job)) {

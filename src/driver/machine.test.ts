@@ -22,10 +22,10 @@ describe("registration and heartbeat", () => {
     expect(of(node.pass(5000), "publish_register")).toMatchObject([{ message: { boot_id: "boot.1" } }]);
   });
 
-  it("takes the later of two copies of its registration", () => {
+  it("takes the first of two copies of its registration", () => {
     const node = bench().live(7);
     node.send({ type: "registered", node_id: "d1", boot_id: "boot.1", offset: 8 });
-    expect(node.state().epoch).toBe(8);
+    expect(node.state().epoch).toBe(7);
   });
 
   it("leaves when another process registers under its name", () => {
@@ -43,9 +43,19 @@ describe("registration and heartbeat", () => {
     expect(heartbeats(node.pass(1000))[0]!.clock).toEqual({ term: 1, delay_ms: 3 });
     for (let i = 0; i < 30; i++) node.leaderBeats(1, node.now() - 20);
     expect(heartbeats(node.pass(1000))[0]!.clock).toEqual({ term: 1, delay_ms: 20 });
+    node.leaderBeats(2, node.now() + 5_000);
+    node.control(createLeader(2).claim());
     node.leaderBeats(2, node.now() + 500);
     node.leaderBeats(1, node.now() - 1);
     expect(heartbeats(node.pass(1000))[0]!.clock).toEqual({ term: 2, delay_ms: -500 });
+  });
+
+  it("says at once that it knows the leader's clock: a start is planned by it", () => {
+    const node = bench().live();
+    node.control(createLeader(1).claim());
+    node.pass(100);
+    expect(heartbeats(node.leaderBeats(1, node.now() - 3))).toMatchObject([{ clock: { term: 1, delay_ms: 3 } }]);
+    expect(heartbeats(node.leaderBeats(1, node.now() - 2))).toEqual([]);
   });
 
   it("writes records that its own protocol can read", () => {
@@ -324,6 +334,15 @@ describe("a run", () => {
     const { node, leader } = ready();
     expect(of(node.control(leader.stop("t1")), "discard")).toHaveLength(1);
     expect(node.phase()).toBe("idle");
+  });
+
+  it("of a test that was triggered and then stopped before it could be prepared again tells a final of nothing", () => {
+    const node = bench().live();
+    const leader = createLeader(1, "leader", node.now);
+    node.control(leader.claim());
+    node.control(leader.config("t1", PLAN, ME));
+    node.control(leader.trigger("t1", node.now() + 1000, ME));
+    expect(reports(node.control(leader.stop("t1")))).toMatchObject([{ final: true, end_reason: "stopped", counts: { scheduled: 0 } }]);
   });
 
   it("does not crash on what this version cannot do", () => {

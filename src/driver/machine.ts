@@ -3,7 +3,7 @@ import { onControl, superseded } from "./commands.ts";
 import { leave, mayGo, onFinished, onLoadFailed, onPrepared, onProgress, reconcile, tickJob } from "./lifecycle.ts";
 import { onPlainTrigger, onTestConfig } from "./plain.ts";
 import { countCopy, letGoOfUnknown, repeatResults } from "./results.ts";
-import { hasBegun, type DriverEvent, type Effect, type NodeState } from "./state.ts";
+import { type DriverEvent, type Effect, type NodeState } from "./state.ts";
 import { log, type Turn } from "./turn.ts";
 
 /**
@@ -83,8 +83,8 @@ function onRegistered(turn: Turn, node_id: string, boot_id: string | undefined, 
   const { state } = turn;
   if (node_id !== state.options.node_id || boot_id === undefined) return;
   if (boot_id === bootId(state)) {
-    // The log may hold the record twice; everybody takes the later one.
-    if (state.epoch !== null && (offset <= state.epoch || hasBegun(state.job))) return;
+    // The log may hold the record twice; everybody takes the first one.
+    if (state.epoch !== null) return;
     state.epoch = offset;
     log(turn, "info", "registered", `registered as ${node_id}`, { epoch: offset });
     return;

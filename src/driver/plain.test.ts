@@ -84,6 +84,7 @@ describe("a test in the common format", () => {
 
   it("is not obeyed while an Onrush orchestrator leads", () => {
     const node = bench().live();
+    node.control(createLeader(1).claim());
     node.leaderBeats(1);
     node.pass(2900);
     expect(logged(configure(node))).toEqual(["plain_refused"]);

@@ -11,7 +11,7 @@ export function createSweep(connections: readonly Connection[], clock: () => num
   function arm(at_ms: number): void {
     clearTimeout(timer);
     armed_ms = at_ms;
-    if (at_ms < Infinity) timer = setTimeout(sweep, Math.min(Math.ceil(at_ms - clock()), 2 ** 31 - 1));
+    if (at_ms < Infinity) timer = setTimeout(sweep, Math.min(Math.max(0, Math.ceil(at_ms - clock())), 2 ** 31 - 1));
   }
 
   function sweep(): void {

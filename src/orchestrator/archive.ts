@@ -1,6 +1,7 @@
 import { endedSummary, type TestSummary } from "../api/views.ts";
 import type { Report } from "../run/report-schema.ts";
 import { reportOf, revisionOf } from "../run/project.ts";
+import { isFinal, membersOf } from "../run/accounts.ts";
 import { forget } from "../run/fold.ts";
 import { phaseOf, type Measured, type RunState, type SystemState } from "../run/state.ts";
 import type { Clock } from "./clock.ts";
@@ -11,7 +12,7 @@ import { StoreError, type NodeMeasurements, type Store } from "./store.ts";
 export interface Archive {
   /** Builds and stores what has ended since, or has a new revision. Stores again what could not be stored, in its time. */
   settle(): void;
-  /** Runs that are over leave the state; the newest one stays, for finals that come late. To be called once all was told. */
+  /** Runs that are over leave the state; the newest and those that lack finals stay for a while. To be called once all was told. */
   letGo(): void;
   /** The newest report of a test; null: there is none. */
   report(test_id: string): Report | null;
@@ -22,6 +23,8 @@ export interface Archive {
 }
 
 const RETRY_MS = 5_000;
+/** Ended runs that stay in the state because finals may still come. */
+const AWAITED_RUNS = 4;
 /** Reports kept in memory where there is no store. */
 const KEPT_WITHOUT_STORE = 20;
 
@@ -94,14 +97,21 @@ export function createArchive(options: { state: SystemState; store: Store | null
   }
 
   function letGo(): void {
+    const awaited = [...state.runs.values()].filter(lacksFinals).slice(-AWAITED_RUNS);
     for (const run of state.runs.values()) {
-      if (run.test_id === state.current || unstored.has(run.test_id)) continue;
+      if (run.test_id === state.current || unstored.has(run.test_id) || awaited.includes(run)) continue;
       if (run.replaced || (phaseOf(run) === "ended" && kept.has(run.test_id))) forget(state, run.test_id);
     }
     for (const test_id of kept.keys()) {
       const isStored = store ? !unstored.has(test_id) : kept.size > KEPT_WITHOUT_STORE;
       if (isStored && !state.runs.has(test_id)) kept.delete(test_id);
     }
+  }
+
+  /** A driver that was cut off may come back with what it measured, also when the next test has begun. */
+  function lacksFinals(run: RunState): boolean {
+    if (!run.ended || !run.trigger) return false;
+    return membersOf(run, state.measured.get(run.test_id)).some((member) => !member.foreign && !isFinal(member));
   }
 
   return {

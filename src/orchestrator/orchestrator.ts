@@ -4,7 +4,7 @@ import type { Bus } from "../bus/bus.ts";
 import { NODE_ID_PATTERN, TEST_ID_PATTERN } from "../plan/ids.ts";
 import type { Plan } from "../plan/plan.ts";
 import { encodeMessage } from "../protocol/codec.ts";
-import { CommandError, configBody, stopBody, triggerable, triggerBody } from "../run/commands.ts";
+import { absentTest, CommandError, configBody, stopBody, triggerable, triggerBody } from "../run/commands.ts";
 import { decide, endedBody } from "../run/decide.ts";
 import type { NumberedEvent } from "../run/events.ts";
 import { HEARTBEAT_MS, isAlive, notReady, type Moment } from "../run/presence.ts";
@@ -76,7 +76,8 @@ const TICK_MS = 100;
 const RETRY_MS = 1_000;
 /** How long is waited to hear who is alive, right after the start or an outage. */
 const HEAR_MS = 2_000;
-const CLOSE_MS = 4_000;
+/** A driver's final comes 2 s after the stop at the latest. With both goodbyes and the bus's own grace: within 5 s. */
+const CLOSE_MS = 3_300;
 const GOODBYE_MS = 500;
 /** Why a driver will never run this test, however long one waits. */
 const LASTING_REFUSALS = new Set(["target_not_allowed", "rate_over_cap", "duration_over_cap", "bad_plan", "no_target"]);
@@ -122,9 +123,10 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
 
   /** Everything that is to be decided now. One round at a time: nothing is decided twice while it is on its way. */
   async function round(): Promise<void> {
-    if (deciding || closed || !commander.leads() || decide(state, moment()).length === 0) return;
+    if (deciding || closed || !commander.leads()) return;
     deciding = true;
     try {
+      if (decide(state, moment()).length === 0) return;
       await commander.exclusive(async (send) => {
         for (const decision of decide(state, moment())) await send(decision);
       });
@@ -236,7 +238,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       const run = state.runs.get(test_id);
       const report = !run || run.ended ? archive.report(test_id) : null;
       if (report) return report;
-      if (!run) throw new CommandError("unknown_test", `there is no test ${test_id}`, { test_id });
+      if (!run) throw absentTest(state, test_id);
       if (run.replaced) throw new CommandError("test_replaced", `a newer test took the place of ${test_id}`, { test_id });
       if (closed) throw new OrchestratorError("stopped", "this orchestrator is closing");
       await signal.next();
@@ -252,7 +254,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     return [...open, ...archive.summaries().filter(({ test_id }) => !known.has(test_id))];
   }
 
-  /** The running test ends, by its drivers' finals or, after 4 s, without them. */
+  /** The running test ends, by its drivers' finals or, in time, without them. */
   async function endRunning(): Promise<void> {
     const run = busyRun(state);
     if (!run || !commander.leads()) return;

@@ -51,14 +51,24 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
     for (const record of records) {
       // A record of old times is no sign of life of now.
       const heard_ms = replayed ? Math.min(now_ms, record.timestamp_ms) : now_ms;
-      const entry = toEntry(record, heard_ms, replayed);
-      if (topic === "heartbeat" && record.offset >= (heartbeats_from[record.partition] ?? 0) && isLeader(entry)) leaders++;
-      fold(state, entry);
+      take(record, heard_ms, replayed);
       if (record.partition === 0) folded.set(topic, Math.max(folded.get(topic) ?? -1, record.offset));
     }
     tellRefusals();
     release();
     for (const listener of listeners) listener(topic);
+  }
+
+  /** A record that brings a bug to light costs that record, not those that were read with it. */
+  function take(record: BusRecord, heard_ms: number, replayed: boolean): void {
+    const { topic, partition, offset } = record;
+    try {
+      const entry = toEntry(record, heard_ms, replayed);
+      if (topic === "heartbeat" && offset >= (heartbeats_from[partition] ?? 0) && isLeader(entry)) leaders++;
+      fold(state, entry);
+    } catch (error) {
+      tellOnce(`bug ${topic}`, () => log.error("bug", { topic, partition, offset, error: String(error) }, `a record could not be folded: ${String(error)}. Please report it`));
+    }
   }
 
   function release(): void {
@@ -75,7 +85,7 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
       tellOnce(`rejected ${reason}`, () => log.warn("record_rejected", { reason }, `a record was skipped: ${reason} (told once)`));
     }
     for (const reason of state.stale.keys()) {
-      tellOnce(`stale ${reason}`, () => log.warn("command_refused", { reason }, `a command on control was refused: ${reason} (told once)`));
+      tellOnce(`stale ${reason}`, () => log.warn("command_refused", { reason }, `a command was refused: ${reason} (told once)`));
     }
   }
 

@@ -24,25 +24,32 @@ export const encodedHistogram = z
   })
   .refine(isHistogram, "expected a histogram");
 
-const counts = z.object({
-  scheduled: count,
-  sent: count,
-  dropped: count,
-  ok: count,
-  http_error: count,
-  network_error: count,
-  timeout: count,
-  aborted: count,
-  in_flight: count,
-  waiting: count,
-  completed_in_window: count,
-  bytes_in: count,
-  bytes_out: count,
-  reconnects: count,
-  waited_for_connection: count,
-  backlog_max: count,
-  last_end_us: tolerantNonNegative,
-});
+const orNone = count.default(0);
+
+/** `completed_in_window`, where it is left out: all that completed. */
+const counts = z
+  .object({
+    scheduled: count,
+    sent: count,
+    dropped: orNone,
+    ok: count,
+    http_error: orNone,
+    network_error: orNone,
+    timeout: orNone,
+    aborted: orNone,
+    in_flight: orNone,
+    waiting: orNone,
+    completed_in_window: count.optional(),
+    bytes_in: orNone,
+    bytes_out: orNone,
+    reconnects: orNone,
+    waited_for_connection: orNone,
+    backlog_max: orNone,
+    last_end_us: tolerantNonNegative.default(0),
+  })
+  .transform((given) => ({ ...given, completed_in_window: given.completed_in_window ?? given.ok + given.http_error }));
+
+const EMPTY = { count: 0, sum_us: 0, min_us: null, max_us: null, clamped: 0, buckets: "" };
 
 /** Kinds that a later version may add count as `other`. */
 const errorCount = z.object({
@@ -71,32 +78,39 @@ export const range = z.object({
 /** How far a node came in a range; `given_back`: what is left of it is free for others (a leaver's final). */
 const rangeProgress = z.object({ range_id: z.string().min(1).max(64), taken: count, given_back: z.boolean().optional() });
 
+/** What a node need not say of itself. */
+type Unsaid = "generator" | "start_offset_us";
+type Said = Omit<Snapshot, Unsaid> & { [K in Unsaid]: Snapshot[K] | null };
+
 /** The measured part of a metrics record: a load engine's Snapshot. Optional on input where a default stands. */
 export const measures = z.object({
   counts,
   statuses: boundedMap(z.string().regex(/^[1-9]\d\d$/), count, 900).default({}),
   errors: boundedArray(errorCount, 256).default([]),
   response: encodedHistogram,
-  service: encodedHistogram,
-  connect: encodedHistogram,
-  failed: encodedHistogram,
-  send_lateness: encodedHistogram,
+  service: encodedHistogram.default(EMPTY),
+  connect: encodedHistogram.default(EMPTY),
+  failed: encodedHistogram.default(EMPTY),
+  send_lateness: encodedHistogram.default(EMPTY),
   ranges: boundedArray(rangeProgress, 10_000).default([]),
   rows: boundedArray(row, 64).default([]),
-  generator: z.object({
-    cpu: tolerantNumber,
-    utilisation: tolerantNumber,
-    seconds: count,
-    saturated_seconds: count,
-    due_while_free: count,
-    sent_while_free: count,
-    gc_pauses: count.optional(),
-    gc_us: tolerantNumber.optional(),
-    gc_max_us: tolerantNumber.optional(),
-    pacing: z.enum(["precise", "timer"]),
-  }),
-  start_offset_us: tolerantNumber,
+  generator: z
+    .object({
+      cpu: tolerantNumber,
+      utilisation: tolerantNumber,
+      seconds: count,
+      saturated_seconds: count,
+      due_while_free: count,
+      sent_while_free: count,
+      gc_pauses: count.optional(),
+      gc_us: tolerantNumber.optional(),
+      gc_max_us: tolerantNumber.optional(),
+      pacing: z.enum(["precise", "timer"]),
+    })
+    .nullable()
+    .default(null),
+  start_offset_us: tolerantNumber.nullable().default(null),
   warmup: z.object({ counts, response: encodedHistogram }).nullable().default(null),
-}) satisfies z.ZodType<Snapshot>;
+}) satisfies z.ZodType<Said>;
 
 export type Measures = z.infer<typeof measures>;

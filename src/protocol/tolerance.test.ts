@@ -279,6 +279,18 @@ describe("Onrush's extensions, as another language may write them", () => {
     });
   });
 
+  test("what a node need not count or say is nothing, and no figure", () => {
+    const { response, metrics } = snapshot;
+    const least = { node_id: "n", test_id: "t", metrics, v: 1, epoch: 17, seq: 0, counts: { scheduled: 1, sent: 1, ok: 1 }, response };
+    expect(decode("metrics", least)).toMatchObject({
+      counts: { scheduled: 1, sent: 1, ok: 1, timeout: 0, completed_in_window: 1, bytes_in: 0, last_end_us: 0 },
+      service: { count: 0, min_us: null },
+      send_lateness: { count: 0 },
+      generator: null,
+      start_offset_us: null,
+    });
+  });
+
   test("of a higher version what is known is read", () => {
     const later = {
       ...snapshot,

@@ -63,7 +63,7 @@ export function stateOf(run: RunState, member: Member): NodeReport["state"] {
   if (reason === "left") return "left";
   if (member.lost) return "lost";
   if (reason !== null) return "finished";
-  if (run.ended) return member.foreign && member.measured?.plain ? "finished" : "lost";
+  if (run.ended) return wasTold(run, member) && !member.measured?.plain ? "lost" : "finished";
   return run.trigger ? "running" : "ready";
 }
 
@@ -87,11 +87,16 @@ function plannedOf(run: RunState, member: Member, scheduled: number): number {
   return member.ranges.reduce((sum, range) => sum + rangeLength(range, run.config.schedule.slots), 0);
 }
 
+/** Whether a member was ever told to start; a foreign one is by the copy of the trigger. */
+function wasTold(run: RunState, member: Member): boolean {
+  return run.trigger !== null && (!member.foreign || run.copied.trigger);
+}
+
 /** What a foreign driver did is only known from its summary: its share stays unknown. */
 function foreignAccount(run: RunState, member: Member): Account {
   const planned = member.share ?? 0;
-  const over = run.trigger !== null && (run.ended !== null || member.lost !== null);
-  if (!over) return { ...NOTHING, planned };
+  if (!run.ended && !member.lost) return { ...NOTHING, planned };
+  if (!wasTold(run, member)) return neverSent({ ...NOTHING, planned }, planned, member.lost ? "driver_lost" : "stopped");
   return { ...NOTHING, planned, scheduled: planned, sent: planned, unknown: planned };
 }
 

@@ -126,10 +126,17 @@ function isClosedByDuration(plan: Plan): boolean {
 /** A test that can still be triggered. @throws {CommandError} */
 export function triggerable(state: SystemState, test_id: string): RunState {
   const run = state.runs.get(test_id);
-  if (!run) throw new CommandError("unknown_test", `there is no test ${test_id}`, { test_id });
+  if (!run) throw absentTest(state, test_id);
   if (phaseOf(run) === "ended" || (run.stop && !run.trigger)) throw new CommandError("test_ended", `test ${test_id} has ended: create a new one`, { test_id });
   if (run.replaced) throw new CommandError("test_replaced", `a newer test took the place of ${test_id}`, { test_id });
   return run;
+}
+
+/** A test that was configured and is in the state no more was replaced, or ended long ago. */
+export function absentTest(state: SystemState, test_id: string): CommandError {
+  return state.known.has(test_id)
+    ? new CommandError("test_replaced", `test ${test_id} is over: a newer one took its place`, { test_id })
+    : new CommandError("unknown_test", `there is no test ${test_id}`, { test_id });
 }
 
 /**
@@ -166,6 +173,6 @@ function missingError(run: RunState, missing: NotReady[]): CommandError {
 /** A stop; null: there is nothing to stop any more. @throws {CommandError} `unknown_test` */
 export function stopBody(state: SystemState, test_id: string, reason: string): Body<"stop"> | null {
   const run = state.runs.get(test_id);
-  if (!run) throw new CommandError("unknown_test", `there is no test ${test_id}`, { test_id });
-  return run.ended || run.stop || run.replaced ? null : { type: "stop", test_id, reason };
+  if (run === undefined && !state.known.has(test_id)) throw absentTest(state, test_id);
+  return run === undefined || run.ended || run.stop || run.replaced ? null : { type: "stop", test_id, reason };
 }

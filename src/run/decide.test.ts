@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decide, type Decision } from "./decide.ts";
+import { heartbeatIntervalMs } from "./presence.ts";
 import { reportOf } from "./project.ts";
 import { answered, measuring, script, type Script } from "./testing/log.ts";
 
@@ -152,6 +153,78 @@ describe("decide: foreign drivers", () => {
     expect(report.totals).toMatchObject({ planned: 20, sent: 20, unknown: 20, completed: 0 });
     expect(report.nodes[0]).toMatchObject({ source: "summary", foreign: true, state: "finished" });
     expect(report.nodes[0]!.latency.response).toMatchObject({ mean_ms: 1.5, median_ms: 1.25, min_ms: 0.5, max_ms: 9, mode_ms: null });
+  });
+
+  /** Onrush driver `a` and foreign driver `f`, triggered; the copy of the trigger is not out yet. */
+  function mixed(): { log: Script; epoch: number } {
+    const log = script();
+    log.claim();
+    const epoch = log.join("a");
+    log.joinForeign("f");
+    log.config("t", { target: TARGET, delay_ms: 100, requests: 20 });
+    apply(log, decide(log.state, log.moment()));
+    log.now_ms += 5_000;
+    log.beat("a", epoch);
+    log.append("heartbeat", { node_id: "f", heartbeat: "YES", timestamp: log.now_ms });
+    log.trigger("t");
+    return { log, epoch };
+  }
+
+  test("are not told to start a test that was stopped before its start, and did none of it", () => {
+    const { log, epoch } = mixed();
+    log.command({ type: "stop", test_id: "t", reason: "operator" });
+    log.now_ms += 1_000;
+    log.beat("a", epoch, "running");
+    expect(decide(log.state, log.moment())).toEqual([]);
+    log.snapshot("a", epoch, "t", measuring(2e6).snapshot(0), { final: true, end_reason: "stopped" });
+    expect(apply(log, decide(log.state, log.moment()))).toEqual(["ended"]);
+    const report = reportOf(log.state, "t")!;
+    expect(report.bugs).toEqual([]);
+    expect(report.nodes.find(({ node_id }) => node_id === "f")).toMatchObject({
+      state: "finished",
+      totals: { planned: 20, never_sent: 20, unknown: 0, never_sent_reasons: { stopped: 20 } },
+    });
+  });
+
+  test("of a test that was stopped before its trigger nothing is unknown, and nobody is lost", () => {
+    const log = script();
+    log.claim();
+    log.join("a");
+    log.joinForeign("f");
+    log.config("t", { target: TARGET, delay_ms: 100, requests: 20 });
+    log.command({ type: "stop", test_id: "t", reason: "operator" });
+    apply(log, decide(log.state, log.moment()));
+    const report = reportOf(log.state, "t")!;
+    expect(report).toMatchObject({ status: "stopped", bugs: [], totals: { planned: 40, never_sent: 40, unknown: 0 } });
+    expect(report.nodes.map(({ state }) => state)).toEqual(["finished", "finished"]);
+  });
+
+  test("that start anew in the middle without a report are lost: they know nothing of the test", () => {
+    const { log } = mixed();
+    log.now_ms += 1_000;
+    apply(log, decide(log.state, log.moment()));
+    log.now_ms += 1_000;
+    log.joinForeign("f");
+    expect(decide(log.state, log.moment())).toMatchObject([{ body: { type: "lost", node_id: "f", reason: "newer_epoch" } }]);
+  });
+
+  test("that were away for long are ready after their own interval, not after their absence", () => {
+    const log = script();
+    log.claim();
+    log.joinForeign("f");
+    for (const pause_ms of [1_000, 1_000, 90_000, 1_000]) {
+      log.append("heartbeat", { node_id: "f", heartbeat: "YES", timestamp: log.now_ms });
+      log.now_ms += pause_ms;
+    }
+    expect(heartbeatIntervalMs(log.state.nodes.get("f")!)).toBe(1_000);
+  });
+
+  test("get all of their own interval after an outage", () => {
+    const { log } = mixed();
+    const since_ms = log.now_ms + 60_000;
+    const judged = (after_ms: number) => decide(log.state, { now_ms: since_ms + after_ms, hearing_since_ms: since_ms });
+    const lost = (after_ms: number) => judged(after_ms).some((decision) => decision.topic === "control" && decision.body.type === "lost" && decision.body.node_id === "f");
+    expect([lost(5_001), lost(14_900), lost(15_100)]).toEqual([false, false, true]);
   });
 
   test("are lost after three of their own heartbeat intervals", () => {

@@ -32,7 +32,7 @@ export function decide(state: SystemState, moment: Moment): Decision[] {
   const members = membersOf(run, state.measured.get(run.test_id));
   const losses = members.flatMap((member) => lostOf(state, run, member, moment) ?? []);
   if (losses.length > 0) return losses;
-  if (members.every((member) => isOver(state, run, member, moment)) || isOverdue(run, moment)) return [endedDecision(state, run)];
+  if (members.every((member) => isOver(run, member, moment)) || isOverdue(run, moment)) return [endedDecision(state, run)];
   return copyOfTrigger(state, run, moment);
 }
 
@@ -52,7 +52,7 @@ function copyOfConfig(state: SystemState, run: RunState): Decision[] {
 
 /** Foreign drivers start when they read it: it goes out at start_at. */
 function copyOfTrigger(state: SystemState, run: RunState, moment: Moment): Decision[] {
-  if (run.copied.trigger || !hasForeign(run) || moment.now_ms < run.trigger!.start_at) return [];
+  if (run.copied.trigger || run.stop || !hasForeign(run) || moment.now_ms < run.trigger!.start_at) return [];
   return [{ topic: "trigger", message: { test_id: run.test_id, trigger: "YES", term: state.leadership.term } }];
 }
 
@@ -61,14 +61,11 @@ function hasForeign(run: RunState): boolean {
 }
 
 function lostOf(state: SystemState, run: RunState, member: Member, moment: Moment): Decision | null {
-  if (member.lost || isFinal(member) || isOver(state, run, member, moment)) return null;
+  if (member.lost || isFinal(member) || isOver(run, member, moment)) return null;
   const node = state.nodes.get(member.node_id);
   if (!node) return null;
-  const reason =
-    node.epoch > member.epoch ? "newer_epoch" : hasLeftSilently(node, moment) ? "left" : isSilent(node, moment) ? "silent" : null;
+  const reason = whyLost(node, member, moment);
   if (reason === null) return null;
-  // A foreign driver that registers again is no newer epoch: it reports without one.
-  if (member.foreign && reason === "newer_epoch") return null;
   return {
     topic: "control",
     body: {
@@ -83,20 +80,28 @@ function lostOf(state: SystemState, run: RunState, member: Member, moment: Momen
   };
 }
 
+function whyLost(node: NodeState, member: Member, moment: Moment): "newer_epoch" | "left" | "silent" | null {
+  // A foreign driver reports without an epoch: one that has reported and registers again may well go on.
+  if (node.epoch > member.epoch && !(member.foreign && member.measured?.plain)) return "newer_epoch";
+  if (hasLeftSilently(node, moment)) return "left";
+  return isSilent(node, moment) ? "silent" : null;
+}
+
 function hasLeftSilently(node: NodeState, moment: Moment): boolean {
   return hasLeft(node) && moment.hearing_since_ms !== null && moment.now_ms - node.heard_ms > LEFT_MS;
 }
 
 /** Nothing more is to be expected of a member. */
-function isOver(state: SystemState, run: RunState, member: Member, moment: Moment): boolean {
+function isOver(run: RunState, member: Member, moment: Moment): boolean {
   if (member.lost || isFinal(member)) return true;
-  return member.foreign && hasForeignEnded(state, run, member, moment);
+  return member.foreign && hasForeignEnded(run, member, moment);
 }
 
-/** It has reported, and then sent no metrics for max(5 s, 3 of its metrics intervals). */
-function hasForeignEnded(state: SystemState, run: RunState, member: Member, moment: Moment): boolean {
+/** It has reported, and then sent no metrics for max(5 s, 3 of its metrics intervals); or it was never told to start. */
+function hasForeignEnded(run: RunState, member: Member, moment: Moment): boolean {
   const { measured } = member;
-  if (!measured?.plain || moment.hearing_since_ms === null || !run.copied.trigger) return false;
+  if (!run.copied.trigger) return run.stop !== null;
+  if (!measured?.plain || moment.hearing_since_ms === null) return false;
   const heard = Math.max(measured.heard_ms, moment.hearing_since_ms);
   return moment.now_ms - heard > Math.max(5_000, 3 * (measured.cadence.interval_ms ?? 0));
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { TOPICS } from "../protocol/topics.ts";
-import type { Entry } from "./entry.ts";
+import { toEntry, type Entry } from "./entry.ts";
 import { fold } from "./fold.ts";
 import { reportOf } from "./project.ts";
 import { initialState, type SystemState } from "./state.ts";
@@ -102,6 +102,52 @@ describe("fold", () => {
     expect(report.latency.response.count).toBe(60);
     expect(report.complete).toBe(true);
     expect(report.nodes.map((node) => node.totals.ok)).toEqual([20, 20, 20]);
+  });
+
+  test("a registration that the log holds twice is one: nobody is replaced by it", () => {
+    const log = script();
+    const message = { node_id: "a", node_ip: "", message_type: "DRIVER_NODE_REGISTER", v: 1, boot_id: "b1" };
+    const { offset } = log.append("register", message);
+    log.beat("a", offset);
+    log.append("register", message);
+    expect(log.state.nodes.get("a")!.epoch).toBe(offset);
+    const next = log.append("register", { ...message, boot_id: "b2" });
+    expect(log.state.nodes.get("a")!.epoch).toBe(next.offset);
+  });
+
+  test("of two heartbeats of the same moment the later one counts: clocks may know only seconds", () => {
+    const log = script();
+    const epoch = log.join("a");
+    log.beat("a", epoch, "left");
+    expect(log.state.nodes.get("a")!.heartbeat!.state).toBe("left");
+  });
+
+  test("of a foreign driver's summaries the newest counts, whichever partition it is in", () => {
+    const state = initialState();
+    const summary = (partition: number, offset: number, timestamp_ms: number, mean_latency: number) => {
+      const value = new TextEncoder().encode(JSON.stringify({ node_id: "f", test_id: "t", metrics: { mean_latency } }));
+      fold(state, toEntry({ topic: "metrics", partition, offset, timestamp_ms, value }, 0));
+    };
+    summary(0, 100, 1_000, 1);
+    summary(1, 3, 2_000, 2);
+    summary(0, 99, 900, 3);
+    expect(state.measured.get("t")!.get("f")!.plain!.metrics.mean_latency).toBe(2);
+  });
+
+  test("a command about a test that is not known takes its number like any other: drivers count so too", () => {
+    const log = script();
+    log.claim();
+    log.command({ type: "stop", test_id: "never-heard-of", reason: "x" });
+    log.command({ type: "stop", test_id: "never-heard-of", reason: "y" });
+    expect(log.state.leadership.command_seq).toBe(2);
+    expect(log.state.stale.size).toBe(0);
+  });
+
+  test("configs and triggers that are repeated or of another orchestrator are counted as stale", () => {
+    const log = script();
+    const trigger = { test_id: "t", trigger: "YES" as const };
+    for (const message of [{ ...trigger, term: 1 }, { ...trigger, term: 1 }, trigger]) log.append("trigger", message);
+    expect(Object.fromEntries(log.state.stale)).toEqual({ "trigger repeated": 1, "trigger of another orchestrator": 1 });
   });
 
   test("rubbish is counted, and commands of others are refused and counted", () => {

@@ -1,5 +1,5 @@
 import type { Control } from "../protocol/control.ts";
-import type { ExtendedMetrics, Heartbeat, Register } from "../protocol/messages.ts";
+import type { DriverHeartbeat, ExtendedMetrics, Heartbeat, Register } from "../protocol/messages.ts";
 import { addObservation, emptyCadence } from "./cadence.ts";
 import type { Entry, EntryOf } from "./entry.ts";
 import { memberKey, phaseOf, type Measured, type NodeState, type RunState, type SystemState } from "./state.ts";
@@ -36,7 +36,8 @@ export function fold(state: SystemState, entry: Entry): SystemState {
       break;
     case "test_config":
     case "trigger":
-      if (entry.message.term !== undefined) foldCopy(state, entry.message.test_id, entry.topic);
+      if (entry.message.term === undefined) increment(state.stale, `${entry.topic} of another orchestrator`);
+      else foldCopy(state, entry.message.test_id, entry.topic);
       break;
   }
   return state;
@@ -49,15 +50,16 @@ function increment(counts: Map<string, number>, reason: string): void {
 
 type Heard = Pick<EntryOf<"register">, "offset" | "timestamp_ms" | "heard_ms" | "replayed">;
 
-function foldRegister(state: SystemState, message: Register, { offset, timestamp_ms, heard_ms }: Heard): void {
+function foldRegister(state: SystemState, message: Register, { offset, heard_ms }: Heard): void {
   const node = nodeOf(state, message.node_id);
   node.heard_ms = Math.max(node.heard_ms, heard_ms);
-  if (offset < node.epoch) return;
+  const boot_id = message.boot_id ?? null;
+  if (offset < node.epoch || (boot_id !== null && boot_id === node.boot_id)) return;
   node.epoch = offset;
+  node.boot_id = boot_id;
   node.foreign = message.v === undefined || message.boot_id === undefined;
   node.node_ip = message.node_ip;
   node.labels = message.labels ?? {};
-  addObservation(node.cadence, timestamp_ms, false);
 }
 
 function nodeOf(state: SystemState, node_id: string): NodeState {
@@ -69,7 +71,9 @@ function nodeOf(state: SystemState, node_id: string): NodeState {
       labels: {},
       foreign: true,
       epoch: -1,
+      boot_id: null,
       heartbeat: null,
+      heartbeat_offset: -1,
       cadence: emptyCadence(),
       heard_ms: Number.NEGATIVE_INFINITY,
       delays_ms: [],
@@ -89,24 +93,29 @@ function foldHeartbeat(state: SystemState, message: Heartbeat, heard: Heard): vo
   const node = nodeOf(state, message.node_id);
   node.heard_ms = Math.max(node.heard_ms, heard.heard_ms);
   if (message.kind === "plain") {
-    addObservation(node.cadence, heard.timestamp_ms, true);
+    addObservation(node.cadence, heard.timestamp_ms);
     return;
   }
   // A register record may be gone (kept for 7 days), or not read yet: the heartbeat names the epoch too.
   if (message.epoch > node.epoch) {
     node.epoch = message.epoch;
+    node.boot_id = null;
     node.foreign = false;
     node.node_ip = message.node_ip ?? node.node_ip;
     node.labels = message.labels ?? node.labels;
   }
-  const newest = node.heartbeat;
-  const newer =
-    !newest || message.epoch > newest.epoch || (message.epoch === newest.epoch && message.timestamp > newest.timestamp);
-  if (!newer) return;
-  if (newest && newest.epoch !== message.epoch) node.delays_ms = [];
+  if (!isNewer(node, message, heard.offset)) return;
+  if (node.heartbeat && node.heartbeat.epoch !== message.epoch) node.delays_ms = [];
   if (!heard.replayed) node.delays_ms.push(heard.heard_ms - message.timestamp);
   if (node.delays_ms.length > DELAYS_KEPT) node.delays_ms.shift();
   node.heartbeat = message;
+  node.heartbeat_offset = heard.offset;
+}
+
+function isNewer({ heartbeat, heartbeat_offset }: NodeState, { epoch, timestamp }: DriverHeartbeat, offset: number): boolean {
+  if (!heartbeat) return true;
+  if (epoch !== heartbeat.epoch) return epoch > heartbeat.epoch;
+  return timestamp === heartbeat.timestamp ? offset > heartbeat_offset : timestamp > heartbeat.timestamp;
 }
 
 function foldMetrics(state: SystemState, { message, offset, timestamp_ms, heard_ms }: EntryOf<"metrics">): void {
@@ -119,10 +128,11 @@ function foldMetrics(state: SystemState, { message, offset, timestamp_ms, heard_
     foldSnapshot(member, message);
     return;
   }
-  addObservation(member.cadence, timestamp_ms, true);
-  if (offset < member.plain_offset) return;
+  addObservation(member.cadence, timestamp_ms);
+  const { plain_place } = member;
+  if (timestamp_ms < plain_place.timestamp_ms || (timestamp_ms === plain_place.timestamp_ms && offset < plain_place.offset)) return;
   member.plain = message;
-  member.plain_offset = offset;
+  member.plain_place = { timestamp_ms, offset };
 }
 
 function measuredOf(state: SystemState, test_id: string): Map<string, Measured> | null {
@@ -150,7 +160,7 @@ function memberOf(members: Map<string, Measured>, node_id: string, epoch: number
       final_seq: -1,
       rows: new Map(),
       plain: null,
-      plain_offset: -1,
+      plain_place: { timestamp_ms: Number.NEGATIVE_INFINITY, offset: -1 },
       cadence: emptyCadence(),
       heard_ms: Number.NEGATIVE_INFINITY,
     };
@@ -175,18 +185,17 @@ function foldCopy(state: SystemState, test_id: string, topic: "test_config" | "t
     copied = { test_config: false, trigger: false };
     state.copies.set(test_id, copied);
   }
+  if (copied[topic]) increment(state.stale, `${topic} repeated`);
   copied[topic] = true;
 }
 
-/** Why a command does not count; null: it does. */
-export function refusal(state: SystemState, command: Control): string | null {
+/** Why a command does not count; null: it does. Every reader judges alike, or they count differently from then on. */
+function refusal(state: SystemState, command: Control): string | null {
   const { term, owner, command_seq } = state.leadership;
   if (command.type === "claim") return command.term === term + 1 ? null : "claim of a term that is not the next";
   if (command.term !== term) return "command of another term";
   if (command.owner !== owner) return "command of another owner";
-  if (command.command_seq !== command_seq + 1) return "command repeated or out of order";
-  if (command.type === "config") return null;
-  return state.known.has(command.test_id) ? null : "command about a test that is not known";
+  return command.command_seq === command_seq + 1 ? null : "command repeated or out of order";
 }
 
 function foldControl(state: SystemState, command: Control, offset: number): void {

@@ -15,14 +15,15 @@ export function generatorOf(parts: readonly Measures[], measured: Measurements, 
   const reasons: string[] = [];
   const p99 = measured.send_lateness.count === 0 ? 0 : (percentileUs(measured.send_lateness, 0.99) ?? 0);
   if (p99 > LATENESS_P99_US) reasons.push(`send_lateness_p99_${Math.round(p99 / 1000)}ms`);
-  const full = parts.some(({ generator }) => generator.saturated_seconds > SATURATED_SECONDS * generator.seconds);
+  const said = parts.flatMap(({ generator }) => generator ?? []);
+  const full = said.some(({ saturated_seconds, seconds }) => saturated_seconds > SATURATED_SECONDS * seconds);
   if (full) reasons.push(model === "closed" ? "generator_core_full" : "utilisation_above_95_percent");
-  const due = parts.reduce((sum, { generator }) => sum + generator.due_while_free, 0);
-  const sent = parts.reduce((sum, { generator }) => sum + generator.sent_while_free, 0);
+  const due = said.reduce((sum, { due_while_free }) => sum + due_while_free, 0);
+  const sent = said.reduce((sum, { sent_while_free }) => sum + sent_while_free, 0);
   if (sent < ACHIEVED * due) reasons.push("achieved_below_99_percent");
   return {
-    cpu: round(parts.reduce((sum, { generator }) => sum + generator.cpu, 0)),
-    utilisation: round(Math.max(0, ...parts.map(({ generator }) => generator.utilisation))),
+    cpu: round(said.reduce((sum, { cpu }) => sum + cpu, 0)),
+    utilisation: round(Math.max(0, ...said.map(({ utilisation }) => utilisation))),
     valid: reasons.length === 0,
     reasons,
   };

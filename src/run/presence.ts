@@ -26,8 +26,8 @@ export function heartbeatIntervalMs(node: NodeState): number {
 export function silenceMs(node: NodeState, moment: Moment): number {
   if (moment.hearing_since_ms === null) return 0;
   const limit = MISSED_HEARTBEATS * heartbeatIntervalMs(node);
-  // Right after hearing began, silence counts only once the grace is over.
-  const heard = Math.max(node.heard_ms, moment.hearing_since_ms + GRACE_MS - limit);
+  // Right after hearing began everyone gets the grace; who speaks seldom, all of its own limit.
+  const heard = Math.max(node.heard_ms, moment.hearing_since_ms + Math.max(0, GRACE_MS - limit));
   return Math.max(0, moment.now_ms - heard);
 }
 

@@ -4,7 +4,7 @@ import type { Report } from "./report-schema.ts";
 import { membersOf, stateOf } from "./accounts.ts";
 import { withoutSecrets } from "./secrets.ts";
 import { phaseOf, zeroMs, type Measured, type RunState, type SystemState } from "./state.ts";
-import { secondsOf, timelineRow } from "./timeline.ts";
+import { secondsOf, timelineRows } from "./timeline.ts";
 
 /** What a stream of one run's events has told already. Start a listener that comes late with an empty one. */
 export interface Cursor {
@@ -80,12 +80,13 @@ function markEvents(run: RunState, measured: Map<string, Measured> | undefined, 
 
 function secondEvents(run: RunState, measured: Map<string, Measured> | undefined, cursor: Cursor): RunEvent[] {
   const members = membersOf(run, measured);
-  return secondsOf(members).flatMap((t_s) => {
+  const changed = secondsOf(members).filter((t_s) => {
     const version = members.reduce((sum, member) => sum + rowVersion(member.measured, t_s), 0);
-    if (cursor.rows.get(t_s) === version) return [];
+    if (cursor.rows.get(t_s) === version) return false;
     cursor.rows.set(t_s, version);
-    return { type: "second" as const, test_id: run.test_id, row: timelineRow(run, members, t_s) };
+    return true;
   });
+  return timelineRows(run, members, changed).map((row) => ({ type: "second" as const, test_id: run.test_id, row }));
 }
 
 function rowVersion(measured: Measured | null, t_s: number): number {

@@ -7,7 +7,7 @@ import { REPORT_SCHEMA, type GeneratorReport, type Latency, type NodeReport, typ
 import { withoutSecrets } from "./secrets.ts";
 import { zeroMs, type Measured, type RunState } from "./state.ts";
 import { judgeThreshold, parseThreshold, verdictOf } from "./thresholds.ts";
-import { secondsOf, targetRps, timelineRow } from "./timeline.ts";
+import { areRowsWhole, secondsOf, targetRps, timelineRows } from "./timeline.ts";
 
 /** A run as it stands: the part of a report that exists at any moment. */
 export interface Standing {
@@ -79,20 +79,22 @@ function nodeReport(run: RunState, member: Member, account: Account, window_ms: 
     source: member.foreign ? "summary" : "histogram",
     totals: totalsOf(account, window_ms, target === null ? null : target / n),
     latency: merged ? latencyOf(merged, infiniteOf(account)) : latencyOfSummary(member.measured?.plain ?? null),
-    start_offset_ms: part && account.scheduled > 0 ? round(part.start_offset_us / 1000) : null,
+    start_offset_ms: typeof part?.start_offset_us === "number" && account.scheduled > 0 ? round(part.start_offset_us / 1000) : null,
     send_lateness_us: merged ? latenessOf(merged.send_lateness) : { p50: null, p99: null, max: null },
     coverage: member.foreign ? null : coverageOf(member),
     lost_at: member.lost ? lostAtS(run, member) : null,
-    pacing: part?.generator.pacing ?? null,
+    pacing: part?.generator?.pacing ?? null,
   };
 }
 
-/** Rows that came / seconds from the first to the last one in which the node did anything. */
-function coverageOf({ measured }: Member): number {
+/** 1 where its rows tell of all that it counted; else rows that came / seconds until the last one known. */
+function coverageOf(member: Member): number {
+  const { measured } = member;
+  if (areRowsWhole(member)) return 1;
   if (!measured || measured.rows.size === 0) return 0;
-  const last_s = Math.max(...measured.rows.keys(), Math.floor((measured.snapshot?.counts.last_end_us ?? 0) / 1e6));
-  const first_s = Math.min(...measured.rows.keys());
-  return round(Math.min(1, measured.rows.size / (last_s - first_s + 1)));
+  let last_s = Math.floor((measured.snapshot?.counts.last_end_us ?? 0) / 1e6);
+  for (const t_s of measured.rows.keys()) last_s = Math.max(last_s, t_s);
+  return round(Math.min(1, measured.rows.size / (last_s + 1)));
 }
 
 function lostAtS(run: RunState, member: Member): number | null {
@@ -123,7 +125,7 @@ export function buildReport(run: RunState, measured: Map<string, Measured> | und
   const complete = totals.unknown === 0 && incomplete_reasons.length === 0;
   const zero = zeroMs(run);
   const thresholds = (run.config.plan.thresholds ?? []).map((expression) =>
-    judgeThreshold(parseThreshold(expression), { totals, measured: standing.measured, generator: standing.generator, complete }),
+    judgeThreshold(parseThreshold(expression), { totals, measured: standing.measured, generator: standing.generator }),
   );
   return {
     schema: REPORT_SCHEMA,
@@ -147,7 +149,7 @@ export function buildReport(run: RunState, measured: Map<string, Measured> | und
     statuses: sumBy(members, (part) => Object.entries(part.statuses)),
     errors: errorsOf(members),
     nodes,
-    timeline: secondsOf(members).map((t_s) => timelineRow(run, members, t_s)),
+    timeline: timelineRows(run, members, secondsOf(members)),
     start_spread_ms: spreadOf(nodes),
     generator: standing.generator,
     bugs: [

@@ -2,12 +2,10 @@ import type { Row } from "../metrics/snapshot.ts";
 import type { ConfigCommand, ControlOf, EndedCommand, LostCommand, TriggerCommand } from "../protocol/control.ts";
 import type { DriverHeartbeat, ExtendedMetrics, OrchestratorHeartbeat, PlainMetrics } from "../protocol/messages.ts";
 
-/** A heartbeat or report of a node without extensions: what its cadence is, by the log's own time stamps. */
+/** How often a node without extensions sends heartbeats, or reports, by the log's own time stamps. */
 export interface Cadence {
   count: number;
-  first_ms: number;
-  last_ms: number;
-  /** The largest gap between neighbours among the last few; null until two were seen. */
+  /** The median gap between neighbours among the last few; null until two were seen. */
   interval_ms: number | null;
   recent_ms: number[];
 }
@@ -17,10 +15,13 @@ export interface NodeState {
   node_ip: string;
   labels: Record<string, string>;
   foreign: boolean;
-  /** The offset of its newest register record. */
+  /** The offset of its newest registration: of its first record, where the log holds it twice. */
   epoch: number;
-  /** The newest heartbeat by (epoch, timestamp); null until one was read, and for foreign nodes. */
+  /** By which a registration is known; null: foreign, or its record was not read. */
+  boot_id: string | null;
+  /** The newest heartbeat by (epoch, timestamp, offset: some clocks only know whole seconds); null until one was read, and for foreign nodes. */
   heartbeat: DriverHeartbeat | null;
+  heartbeat_offset: number;
   /** Of foreign nodes. */
   cadence: Cadence;
   /** When anything of it was last heard (wire time of this process). */
@@ -40,9 +41,9 @@ export interface Measured {
   final_seq: number;
   /** Per second, from the snapshot with the highest seq that carried it. */
   rows: Map<number, { seq: number; row: Row }>;
-  /** The newest summary of a foreign node, by offset. */
+  /** The newest summary of a foreign node, by (time stamp, offset): its partition is any. */
   plain: PlainMetrics | null;
-  plain_offset: number;
+  plain_place: { timestamp_ms: number; offset: number };
   cadence: Cadence;
   heard_ms: number;
 }
@@ -93,7 +94,7 @@ export interface SystemState {
   copies: Map<string, { test_config: boolean; trigger: boolean }>;
   /** Records skipped, by `topic: reason`. */
   rejected: Map<string, number>;
-  /** Commands refused by term, owner or command_seq, by reason. */
+  /** Commands refused by term, owner or command_seq, and configs and triggers that mean nothing, by reason. */
   stale: Map<string, number>;
 }
 

@@ -14,7 +14,6 @@ function evidence(latencies_ms: readonly number[], totals: Partial<Totals> = {},
     totals: { ok: latencies_ms.length, aborted: 0, unknown: 0, dropped: 0, network_error: 0, timeout: 0, rps: 100, scheduled: n + (totals.unknown ?? 0), ...totals } as Totals,
     measured: { response, service: response, connect: empty, failed: empty, send_lateness: empty },
     generator: { valid, reasons: valid ? [] : ["generator_core_full"] },
-    complete: true,
   };
 }
 
@@ -52,6 +51,13 @@ describe("judgeThreshold", () => {
   test("a percentile among failed and dropped requests fails, with nothing to show", () => {
     expect(judge("p95 < 10s", evidence(hundred, { timeout: 100, dropped: 10 }))).toMatchObject({ verdict: "fail", actual: null });
     expect(judge("p90 < 10s", evidence(hundred, { timeout: 100 }))).toMatchObject({ verdict: "pass" });
+  });
+
+  test("a total that unknown requests may belong to is inconclusive where they would change the verdict", () => {
+    expect(judge("ok >= 1000", evidence(hundred.slice(0, 995), { unknown: 10 }))).toMatchObject({ verdict: "inconclusive", actual: 995 });
+    expect(judge("ok >= 1000", evidence(hundred.slice(0, 980), { unknown: 10 }))).toMatchObject({ verdict: "fail" });
+    expect(judge("timeout <= 3", evidence(hundred, { timeout: 0, unknown: 4 }))).toMatchObject({ verdict: "inconclusive" });
+    expect(judge("unknown <= 3", evidence(hundred, { unknown: 4 }))).toMatchObject({ verdict: "fail" });
   });
 
   test("too few requests for a percentile is inconclusive", () => {

@@ -78,7 +78,6 @@ export interface Evidence {
   totals: Totals;
   measured: Measurements;
   generator: Pick<GeneratorReport, "valid" | "reasons">;
-  complete: boolean;
 }
 
 /** Requests whose fate `unknown` leaves open count once as answered at once, once as never answered. */
@@ -107,7 +106,10 @@ function isRate(condition: Condition): boolean {
 }
 
 function judgeFigure(condition: Condition, { totals, measured }: Evidence): Judgement {
-  if (condition.subject === "total") return judged(condition, totals[condition.name], totals[condition.name]);
+  if (condition.subject === "total") {
+    const total = totals[condition.name];
+    return { ...judged(condition, total, total + (FATES.has(condition.name) ? totals.unknown : 0)), actual: round(total) };
+  }
   const n = totals.scheduled - totals.aborted - totals.unknown;
   const { unknown } = totals;
   if (condition.subject === "error_rate") {
@@ -119,6 +121,9 @@ function judgeFigure(condition: Condition, { totals, measured }: Evidence): Judg
   }
   return judgeLatency(condition, measured[condition.of], condition.of === "response" ? infiniteOf(totals) : 0, unknown);
 }
+
+/** Totals that requests whose fate is unknown may belong to. */
+const FATES: ReadonlySet<TotalName> = new Set<TotalName>(["ok", "http_error", "network_error", "timeout", "aborted", "completed"]);
 
 const nothingMeasured: Judgement = { actual: null, verdict: "inconclusive", reason: "nothing was measured" };
 
