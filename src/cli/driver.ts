@@ -43,7 +43,7 @@ export function driverCommand(done: Done): Command {
       option("--target <url>", "what tests hit that name no target (TARGET_URL works too)").default(process.env["TARGET_URL"] || undefined),
     )
     .addOption(repeatable("--allow <host,..>", "what it may hit: host, host:port, *.domain, 10.0.0.0/8 (repeatable)"))
-    .addOption(option("--workers <n>", "load threads (1 is all there is in this version)"))
+    .addOption(option("--workers <n>", "load threads at most, whatever a test asks for (by cores and rate)"))
     .addOption(repeatable("--label <key=value>", "shown with this driver (repeatable)"))
     .addOption(option("--max-rate <rps>", "refuse tests that ask for more of this driver"))
     .addOption(option("--max-duration <time>", "refuse tests that take longer"))
@@ -60,9 +60,6 @@ export function driverCommand(done: Done): Command {
 async function serve(options: DriverCommandOptions): Promise<void> {
   const [{ NODE_ID_PATTERN }, { parseAllow }] = await Promise.all([import("../plan/ids.ts"), import("../driver/allow.ts")]);
   if (options.listen !== undefined) throw usageFailure("--listen: this version's drivers do not listen; leave it out");
-  if (options.workers !== undefined && parseNumber(options.workers) !== 1) {
-    throw usageFailure(`--workers: expected 1 (this version's drivers load with one thread), got ${JSON.stringify(options.workers)}`);
-  }
   const node_id = options.id ?? `${hostname()}-${process.pid}`;
   if (!NODE_ID_PATTERN.test(node_id)) {
     throw usageFailure(`--id: expected 1 to 128 characters of A-Z a-z 0-9 . _ : -, got ${JSON.stringify(node_id)}`);
@@ -75,6 +72,7 @@ async function serve(options: DriverCommandOptions): Promise<void> {
   parseAllow(allow);
   const labels = labelsOf(options.label ?? []);
   const caps = capsOf(options);
+  const workers = workersOf(options);
   const connectKafka = await kafkaOf(options);
 
   const [{ openLog }, { onSignal }, { prepareDataDir }] = await Promise.all([
@@ -99,6 +97,7 @@ async function serve(options: DriverCommandOptions): Promise<void> {
     allow,
     ...(data.problem === null && { data_dir: data.path }),
     caps,
+    ...(workers !== undefined && { workers }),
     log,
   });
   const shown = options.orchestrator === undefined ? "" : `, orchestrator ${options.orchestrator} (only shown)`;
@@ -124,6 +123,14 @@ function capsOf({ maxRate, maxDuration }: DriverCommandOptions) {
     throw usageFailure(`--max-duration: expected a duration such as 10m, got ${JSON.stringify(maxDuration)}`);
   }
   return { ...(max_rate_rps !== undefined && { max_rate_rps }), ...(max_duration_ms !== undefined && { max_duration_ms }) };
+}
+
+function workersOf({ workers }: DriverCommandOptions): number | undefined {
+  const number = workers === undefined ? undefined : parseNumber(workers);
+  if (number === null || (number !== undefined && (number < 1 || !Number.isInteger(number)))) {
+    throw usageFailure(`--workers: expected a whole number above 0, got ${JSON.stringify(workers)}`);
+  }
+  return number;
 }
 
 /** The first address of this machine that others could reach; else loopback. */

@@ -1,6 +1,5 @@
 import { createMemoryLog } from "../bus/memory.ts";
 import { startDriver, type Driver } from "../driver/driver.ts";
-import { warmCode } from "../load/warm.ts";
 import { startOrchestrator, type Orchestrator } from "../orchestrator/orchestrator.ts";
 import type { Store } from "../orchestrator/store.ts";
 import { notReady } from "../run/presence.ts";
@@ -34,7 +33,6 @@ const POLL_MS = 10;
 export async function startLocal(options: LocalOptions): Promise<LocalSystem> {
   const log = createMemoryLog();
   const buses = [log.connect()];
-  const warmed = warmCode();
   const orchestrator = await startOrchestrator({
     bus: buses[0]!,
     node_id: "orchestrator",
@@ -46,7 +44,14 @@ export async function startLocal(options: LocalOptions): Promise<LocalSystem> {
   const drivers = options.drivers.map((node_id) => {
     const bus = log.connect();
     buses.push(bus);
-    return startDriver({ bus, node_id, node_ip: "127.0.0.1", allow: options.allow, log: options.log, warmed });
+    return startDriver({
+      bus,
+      node_id,
+      node_ip: "127.0.0.1",
+      allow: options.allow,
+      drivers_in_process: options.drivers.length,
+      log: options.log,
+    });
   });
   await allAlive(orchestrator, drivers);
 

@@ -17,7 +17,6 @@ interface RunOptions extends CommonOptions, Omit<PlanFlags, "name"> {
   tokenFile?: string;
 }
 
-const ONE_WORKER = "this version's drivers load with one thread each: --workers changes nothing, more drivers on other machines do";
 
 const EXAMPLES = `
 Examples:
@@ -47,7 +46,7 @@ export function runCommand(done: Done): Command {
     .addOption(option("--total-requests <n>", "how many requests all drivers send together"))
     .addOption(option("--duration <time>", "how long requests are sent: 500ms, 10s, 2m, 1h (10s)"))
     .addOption(option("--connections <n>", "connections that each driver may hold open (64)"))
-    .addOption(option("--workers <n>", "load threads of each driver"))
+    .addOption(option("--workers <n>", "load threads of each driver (by cores and rate)"))
     .addOption(option("--pacing <mode>", "auto, precise (burns a core) or timer (spares it)"))
     .addOption(option("--backlog <n>", "due requests that may wait for a connection (by rate)"))
     .addOption(option("--warmup <time>", "load before the test begins, counted apart"))
@@ -124,7 +123,6 @@ async function local(plan: Plan, options: RunOptions, terminal: Terminal): Promi
   layOut(plan, drivers.map((node_id) => ({ node_id, foreign: false })));
   if (!options.quiet) {
     for (const warning of limitWarnings(drivers.length * plan.connections, readLimits())) terminal.note(`warning: ${warning}`);
-    if ((plan.workers ?? 1) > 1) terminal.note(`warning: ${ONE_WORKER}`);
   }
   const kept = openLocalStore(options.data, options.store);
   if (kept.problem !== null) terminal.note(`warning: nothing is stored: ${kept.problem}`);

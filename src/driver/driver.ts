@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Bus, BusRecord, ReadFrom, Subscription } from "../bus/bus.ts";
 import type { EngineOptions } from "../load/engine.ts";
-import { warmCode } from "../load/warm.ts";
+import { createCrew } from "../load/pool.ts";
 import { decodeMessage, ProtocolError, type MessageOf } from "../protocol/codec.ts";
 import type { Topic } from "../protocol/topics.ts";
 import { parseAllow, type AllowRule } from "./allow.ts";
@@ -32,9 +32,13 @@ export interface DriverOptions {
   log: DriverLog;
   heartbeat_ms?: number;
   snapshot_ms?: number;
-  /** Resolves when the code of the load engine is warm; several drivers of a process may share it. */
-  warmed?: Promise<void>;
-  engine?: EngineOptions;
+  /** Load threads at most, whatever a test asks for. Default: no limit. */
+  workers?: number;
+  /** Drivers of this process, this one included: they share its cores. Default: 1. */
+  drivers_in_process?: number;
+  /** false: the load threads are not warmed beforehand. */
+  warm?: boolean;
+  engine?: Pick<EngineOptions, "cores">;
 }
 
 export interface Driver {
@@ -80,7 +84,9 @@ export function startDriver(options: DriverOptions): Driver {
   const load = createLoadHost({
     rules: parseAllow(options.allow ?? []),
     own: ownRules(options.target),
-    warmed: options.warmed ?? warmCode(),
+    crew: createCrew({ warm: options.warm ?? true }),
+    workers: options.workers ?? null,
+    drivers: options.drivers_in_process ?? 1,
     engine: options.engine ?? {},
     emit: dispatch,
   });

@@ -15,6 +15,8 @@ export interface JobSpec {
   schedule: Schedule;
   ranges: Range[];
   connections: number;
+  /** Load threads; null: by cores and rate. */
+  workers: number | null;
   timeout_ms: number;
   backlog: number;
   pacing: "auto" | "precise" | "timer";
@@ -73,6 +75,7 @@ function specOf(test_id: string, plan: ConfigCommand["plan"], schedule: Schedule
     schedule,
     ranges,
     connections: plan.connections,
+    workers: plan.workers ?? null,
     timeout_ms,
     backlog: plan.backlog ?? defaultBacklog(ownRateRps(schedule, ranges), timeout_ms),
     pacing: plan.pacing,

@@ -1,16 +1,23 @@
-import { createLoadEngine, type EngineOptions, type LoadEngine } from "../load/engine.ts";
+import { availableCores } from "../load/cores.ts";
+import type { EngineOptions, LoadEngine, LoadJob } from "../load/engine.ts";
+import { createLoadPool, type Crew } from "../load/pool.ts";
 import { resolveTarget } from "../load/resolve.ts";
+import { workersOf } from "../load/split.ts";
 import { judgeTarget, type AllowRule } from "./allow.ts";
-import { loadJob, type JobSpec } from "./job.ts";
+import { loadJob, ownRateRps, type JobSpec } from "./job.ts";
 import type { DriverEvent, PreparedResult } from "./state.ts";
 
 export interface LoadHostOptions {
   /** What --allow and --target name. */
   rules: readonly AllowRule[];
   own: readonly AllowRule[];
-  /** Nothing is prepared before it resolves. */
-  warmed: Promise<void>;
-  engine: EngineOptions;
+  /** Ended with the host. */
+  crew: Crew;
+  /** Load threads at most; null: no limit. */
+  workers: number | null;
+  /** Drivers of this process, which share its cores. */
+  drivers: number;
+  engine: Pick<EngineOptions, "cores">;
   emit: (event: DriverEvent) => void;
 }
 
@@ -34,7 +41,8 @@ interface Loading {
   busy: Promise<void> | null;
 }
 
-export function createLoadHost({ rules, own, warmed, engine: engineOptions, emit }: LoadHostOptions): LoadHost {
+export function createLoadHost(options: LoadHostOptions): LoadHost {
+  const { rules, own, crew, emit } = options;
   let current: Loading | null = null;
 
   const engineOf = (job_id: number): LoadEngine | null => (current?.job_id === job_id ? current.engine : null);
@@ -46,7 +54,6 @@ export function createLoadHost({ rules, own, warmed, engine: engineOptions, emit
   }
 
   async function prepared(loading: Loading, spec: JobSpec): Promise<PreparedResult> {
-    await warmed;
     const url = new URL(spec.target.url);
     const port = portOf(url);
     const hostname = url.hostname.replace(/^\[|\]$/g, "");
@@ -62,9 +69,16 @@ export function createLoadHost({ rules, own, warmed, engine: engineOptions, emit
     if (!resolved.ok && resolved.kind === "not_allowed") return { ok: false, code: "target_not_allowed", message: refused };
     if (!resolved.ok) return unreachable(shown, resolved.message);
     if (current !== loading) return unreachable(shown, "no longer wanted");
-    loading.engine = createLoadEngine(loadJob(spec, resolved.target), engineOptions);
+    loading.engine = engineFor(spec, loadJob(spec, resolved.target));
     const result = await loading.engine.prepare();
     return result.ok ? result : unreachable(shown, `${result.kind}: ${result.message}`);
+  }
+
+  function engineFor({ workers: asked, schedule, ranges }: JobSpec, job: LoadJob): LoadEngine {
+    const { workers: cap, drivers } = options;
+    const cores = options.engine.cores ?? availableCores();
+    const workers = workersOf(job, { asked, cap, cores, drivers, rate_rps: ownRateRps(schedule, ranges) });
+    return createLoadPool(job, crew, workers, { cores, load_threads: workers * drivers });
   }
 
   async function run(loading: Loading, engine: LoadEngine): Promise<void> {
@@ -128,7 +142,10 @@ export function createLoadHost({ rules, own, warmed, engine: engineOptions, emit
       if (current?.job_id === job_id) void release(current);
     },
 
-    close: () => release(current),
+    async close() {
+      await release(current);
+      await crew.close();
+    },
   };
 }
 

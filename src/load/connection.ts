@@ -1,9 +1,12 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type SecureContext } from "node:tls";
 import type { EndKind, FailureKind } from "../metrics/snapshot.ts";
+import { DirectLine } from "./direct.ts";
 import type { LoadTarget } from "./engine.ts";
 import { connectFailure, streamFailure } from "./failure.ts";
+import type { HeadMemo } from "./head-memo.ts";
 import { CLOSED_EARLY, DONE, MORE, ResponseParser, TOO_LARGE } from "./parser.ts";
+import type { RequestTemplate } from "./template.ts";
 import type { Time } from "./time.ts";
 
 const CLOSED = 0;
@@ -20,12 +23,16 @@ export interface Wire {
   target: LoadTarget;
   /** The request, whole. */
   request: Buffer;
+  /** Where it differs each time. */
+  template: RequestTemplate | null;
   time: Time;
   timeout_us: number;
   /** https only: made once, so that certificates are not loaded for each connection. */
   secure_context: SecureContext | undefined;
   /** A read buffer that all connections may share, as each read is dealt with before the next begins; else null. */
   read_buffer: Buffer | null;
+  /** With a shared read buffer: what the last head meant. */
+  head_memo: HeadMemo | null;
   /** A deadline was set on a connection: it must be looked at by then (`time.clock()`, ms). */
   deadline(at_ms: number): void;
   /** Bytes were read or written for the request that is, or last was, on a connection: due at `due_us`. */
@@ -78,10 +85,12 @@ export class Connection {
   next: Connection | null = null;
 
   private readonly wire: Wire;
-  private readonly parser = new ResponseParser();
+  private readonly parser: ResponseParser;
   private readonly head_request: boolean;
   private readonly own_buffer: Buffer | null;
   private socket: Socket | null = null;
+  /** The way past the stream layer of a plain socket, where there is one. */
+  private line: DirectLine | null = null;
   /** https: TCP is established, TLS is not. */
   private handshaking = false;
   private connect_started_ms = 0;
@@ -96,6 +105,7 @@ export class Connection {
   constructor(wire: Wire, owner: ConnectionOwner) {
     this.wire = wire;
     this.owner = owner;
+    this.parser = new ResponseParser(wire.head_memo ?? undefined);
     this.head_request = wire.target.method === "HEAD";
     this.own_buffer = wire.read_buffer === null ? Buffer.allocUnsafeSlow(16 * 1024) : null;
   }
@@ -111,12 +121,13 @@ export class Connection {
     this.connect_started_ms = wire.time.clock();
     if (!this.busy) this.setDeadline(this.connect_started_ms);
 
+    const read_buffer = wire.read_buffer ?? this.own_buffer ?? Buffer.allocUnsafeSlow(16 * 1024);
     const options = {
       host: target.address,
       port: target.port,
       noDelay: true,
       onread: {
-        buffer: wire.read_buffer ?? this.own_buffer ?? Buffer.allocUnsafeSlow(16 * 1024),
+        buffer: read_buffer,
         callback: (bytes: number, buffer: Uint8Array): boolean => {
           if (this.socket === socket) this.read(bytes, buffer);
           return true;
@@ -140,7 +151,13 @@ export class Connection {
       });
     }
     socket.once(secure ? "secureConnect" : "connect", () => {
-      if (this.socket === socket) this.established();
+      if (this.socket !== socket) return;
+      if (!secure) {
+        this.line = DirectLine.over(socket, (bytes) => {
+          if (this.socket === socket) this.read(bytes, read_buffer);
+        });
+      }
+      this.established();
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
       if (this.socket === socket) this.broken(error);
@@ -192,8 +209,16 @@ export class Connection {
     this.handed_over_us = now_us;
     this.answering = false;
     this.parser.begin(this.head_request);
-    this.socket!.write(this.wire.request);
-    this.wire.moved(this.due_us, 0, this.wire.request.length);
+    const { request, template } = this.wire;
+    const bytes = template === null ? request : template.render(this.due_us);
+    if (this.line !== null) this.line.write(bytes);
+    else this.socket!.write(bytes);
+    if (template !== null && this.unsent()) template.keep();
+    this.wire.moved(this.due_us, 0, bytes.length);
+  }
+
+  private unsent(): boolean {
+    return this.line !== null ? this.line.unsent : this.socket !== null && this.socket.writableLength > 0;
   }
 
   private established(): void {
@@ -233,7 +258,8 @@ export class Connection {
     this.served++;
     this.backoff_ms = FIRST_BACKOFF_MS;
     this.free_since_us = now_us;
-    if (!parser.keep_alive) this.disconnect(now_us);
+    // What is answered before it was sent whole stands in the way of the next request.
+    if (!parser.keep_alive || this.unsent()) this.disconnect(now_us);
     this.owner.completed(this, now_us);
   }
 
@@ -301,6 +327,7 @@ export class Connection {
   private disconnect(now_us: number): void {
     const { socket } = this;
     this.socket = null;
+    this.line = null;
     this.state = CLOSED;
     this.deadline_ms = Infinity;
     this.free_since_us = now_us;

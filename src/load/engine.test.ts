@@ -88,3 +88,16 @@ test("it watches its own thread", async () => {
   expect(generator.sent_while_free).toBeLessThanOrEqual(generator.due_while_free);
   expect(generator.due_while_free).toBeGreaterThan(40);
 });
+
+test("it counts the pauses of its garbage collector", async () => {
+  const { generator } = await runJob(loadJob(loadTarget(target.port), rate(50, 300)), async () => {
+    await expect.poll(() => target.counters().requests_received).toBeGreaterThan(0);
+    let kept: number[][] = [];
+    for (let i = 0; i < 100_000; i++) {
+      kept.push(new Array<number>(100).fill(i));
+      if (kept.length > 1000) kept = [];
+    }
+  });
+  expect(generator.gc_pauses).toBeGreaterThan(0);
+  expect(generator.gc_us).toBeGreaterThanOrEqual(generator.gc_max_us!);
+});

@@ -1,12 +1,14 @@
-import { availableParallelism } from "node:os";
 import { createSecureContext } from "node:tls";
 import type { FailureKind, Snapshot } from "../metrics/snapshot.ts";
 import type { Range, Schedule } from "../plan/schedule.ts";
 import { Accounts } from "./accounts.ts";
 import { createClosedLoop } from "./closed.ts";
 import { Connection, type Wire } from "./connection.ts";
+import { HeadMemo } from "./head-memo.ts";
+import { availableCores } from "./cores.ts";
 import { createHealth } from "./health.ts";
 import type { LoopOptions } from "./loop.ts";
+import { createValues } from "./numbering.ts";
 import { createOpenLoop } from "./open.ts";
 import { createPreparation } from "./prepare.ts";
 import { buildRequest } from "./request.ts";
@@ -64,7 +66,7 @@ export interface LoadEngine {
 export interface EngineOptions {
   /** ms, monotonic; start() is told in it. Default: performance.now. */
   clock?: () => number;
-  /** Cores of the machine. Default: os.availableParallelism(). */
+  /** Cores that this process may use. Default: availableCores(). */
   cores?: number;
   /** Threads of this process that load, this one included. Default: 1. */
   load_threads?: number;
@@ -80,19 +82,21 @@ const READ_BUFFER_BYTES = 64 * 1024;
  */
 export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): LoadEngine {
   const clock = options.clock ?? (() => performance.now());
-  const cores = options.cores ?? availableParallelism();
+  const cores = options.cores ?? availableCores();
   const time = makeTime(clock);
   const accounts = new Accounts(job, time);
   const connections: Connection[] = [];
   const sweep = createSweep(connections, clock);
+  // Where reads are completed by the system (Windows), each needs memory of its own.
+  const shared_buffer = process.platform !== "win32";
   const wire: Wire = {
     target: job.target,
-    request: buildRequest(job.target, job.test_id),
+    ...buildRequest(job.target, job.test_id, () => createValues(job)),
     time,
     timeout_us: job.timeout_us,
     secure_context: job.target.protocol === "https:" ? createSecureContext() : undefined,
-    // Where reads are completed by the system (Windows), each needs memory of its own.
-    read_buffer: process.platform === "win32" ? null : Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+    read_buffer: shared_buffer ? Buffer.allocUnsafeSlow(READ_BUFFER_BYTES) : null,
+    head_memo: shared_buffer ? new HeadMemo() : null,
     deadline: (at_ms) => sweep.deadline(at_ms),
     moved: (due_us, bytes_in, bytes_out) => accounts.moved(due_us, bytes_in, bytes_out),
   };

@@ -1,9 +1,13 @@
+import { PerformanceObserver } from "node:perf_hooks";
 import type { GeneratorHealth } from "../metrics/snapshot.ts";
 
 const SATURATED = 0.95;
 const SECOND_MS = 1000;
 
-type Load = Pick<GeneratorHealth, "cpu" | "utilisation" | "seconds" | "saturated_seconds">;
+type Load = Pick<
+  GeneratorHealth,
+  "cpu" | "utilisation" | "seconds" | "saturated_seconds" | "gc_pauses" | "gc_us" | "gc_max_us"
+>;
 
 interface Sample {
   at_ms: number;
@@ -15,7 +19,7 @@ interface Sample {
 }
 
 /**
- * How busy this thread and its process are between `begin` and `end`.
+ * How busy this thread and its process are between `begin` and `end`, and how long its garbage collector stopped it.
  *
  *     cpu         = CPU time of the process / elapsed
  *     utilisation = (time the event loop was active - empty spin) / (active + idle)
@@ -27,6 +31,14 @@ export function createHealth(clock: () => number, emptySpin: () => number) {
   let seconds = 0;
   let saturated_seconds = 0;
   let timer: NodeJS.Timeout | undefined;
+  const gc = { gc_pauses: 0, gc_us: 0, gc_max_us: 0 };
+  const observer = new PerformanceObserver((pauses) => {
+    for (const { duration } of pauses.getEntries()) {
+      gc.gc_pauses++;
+      gc.gc_us += duration * 1000;
+      gc.gc_max_us = Math.max(gc.gc_max_us, duration * 1000);
+    }
+  });
 
   function sample(): Sample {
     const { user, system } = process.cpuUsage();
@@ -48,11 +60,13 @@ export function createHealth(clock: () => number, emptySpin: () => number) {
     begin(delay_ms: number): void {
       timer = setTimeout(() => {
         first = second = sample();
+        observer.observe({ entryTypes: ["gc"] });
         timer = setInterval(tick, SECOND_MS);
       }, Math.max(0, delay_ms));
     },
     end(): void {
       clearTimeout(timer);
+      observer.disconnect();
       if (first === null || last !== null) return;
       tick();
       last = sample();
@@ -66,6 +80,7 @@ export function createHealth(clock: () => number, emptySpin: () => number) {
         utilisation: utilisation(since, now),
         seconds,
         saturated_seconds,
+        ...gc,
       };
     },
   };

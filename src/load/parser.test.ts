@@ -96,6 +96,10 @@ describe("what is no answer", () => {
     ["folded length", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n 2\r\n"],
     ["chunk size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"],
     ["empty chunk size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n"],
+    ["chunk too short, its own CR in the place of its end's", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\npong\r\n0\r\n\r\n"],
+    ["chunk size without CR", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\n"],
+    ["no name", "HTTP/1.1 200 OK\r\nX@: y\r\n"],
+    ["no trailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nfoo\r\n"],
     ["chunk too long", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\npong\r\n"],
     ["endless chunk-size line", `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${"0".repeat(CHUNK_LINE_LIMIT + 1)}`],
   ])("%s", (_name, text) => {

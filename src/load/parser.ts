@@ -1,3 +1,5 @@
+import { HeadMemo } from "./head-memo.ts";
+
 /** What `feed` and `end` return. */
 export const MORE = 0;
 /** The answer is complete: `status` and `keep_alive` hold. */
@@ -18,10 +20,10 @@ export const CHUNK_LINE_LIMIT = 4 * 1024;
 const IDLE = 0;
 const STATUS_LINE = 1;
 const HEADER = 2;
-const BODY_LENGTH = 3;
-const BODY_UNTIL_CLOSE = 4;
+export const BODY_LENGTH = 3;
+export const BODY_UNTIL_CLOSE = 4;
 const CHUNK_SIZE = 5;
-const CHUNK_DATA = 6;
+export const CHUNK_DATA = 6;
 const CHUNK_END = 7;
 const TRAILER = 8;
 const FAILED = 9;
@@ -37,7 +39,7 @@ const NO_LENGTH = -1;
 /**
  * Reads the answers of one connection, one at a time (RFC 9112), as the bytes come: it works on the read buffer, copies
  * only a line that is cut by the buffer's end, and never throws. Of the headers it knows only those that frame the body.
- * A bare LF ends a line as well.
+ * A bare LF ends a line of a head as well. A head that is the same as one before, byte for byte, is known and not read again.
  *
  *     begin -> STATUS_LINE -> HEADER* -+-> no body ---------------------------------> IDLE
  *                  ^            | 1xx  +-> BODY_LENGTH ----------------------------->
@@ -71,6 +73,12 @@ export class ResponseParser {
   /** The beginning of a line that the last buffer cut off. */
   private carry: Uint8Array = EMPTY;
   private carried = 0;
+  private readonly memo: HeadMemo;
+
+  /** `memo`: of answers to the same request, all HEAD or none; it may be shared by many connections. */
+  constructor(memo = new HeadMemo()) {
+    this.memo = memo;
+  }
 
   /** A request was sent: its answer is what comes next. `head`: the method was HEAD, so there will be no body. */
   begin(head: boolean): void {
@@ -87,6 +95,11 @@ export class ResponseParser {
   /** Takes bytes[0, length), at least one. After anything but MORE the next call must be `begin`. */
   feed(bytes: Uint8Array, length: number): ParseCode {
     let at = 0;
+    let whole_head = this.state === STATUS_LINE && this.taken === 0;
+    if (whole_head && this.memo.matches(bytes, length)) {
+      this.recall();
+      at = this.memo.length;
+    }
     while (at < length) {
       const state = this.state;
       if (state === BODY_LENGTH || state === CHUNK_DATA) {
@@ -111,6 +124,10 @@ export class ResponseParser {
         const code = this.carried > 0 ? this.lineFromCarry(bytes, at, stop) : this.line(bytes, at, newline);
         if (code !== MORE) return code;
         at = stop;
+        if (state === HEADER && this.state !== HEADER) {
+          if (whole_head && this.state !== STATUS_LINE) this.remember(bytes, at);
+          whole_head = false;
+        }
       }
     }
     return this.state === IDLE ? DONE : MORE;
@@ -124,6 +141,24 @@ export class ResponseParser {
     }
     if (this.state === STATUS_LINE && this.taken === 0) return this.fail(CLOSED_EARLY, "closed before the answer");
     return this.fail(CLOSED_EARLY, this.state <= HEADER ? "closed within the head" : "closed within the body");
+  }
+
+  private remember(bytes: Uint8Array, length: number): void {
+    const { memo } = this;
+    if (!memo.keep(bytes, length)) return;
+    memo.status = this.status;
+    memo.keep_alive = this.keep_alive;
+    memo.state = this.state;
+    memo.remaining = this.remaining;
+  }
+
+  private recall(): void {
+    const { memo } = this;
+    this.status = memo.status;
+    this.keep_alive = memo.keep_alive;
+    this.state = memo.state;
+    this.remaining = memo.remaining;
+    if (this.state === CHUNK_SIZE) this.expectChunkSize();
   }
 
   private resetHead(): void {
@@ -169,6 +204,10 @@ export class ResponseParser {
   /** One line, bytes[from, newline), in whatever part of the answer it stands. */
   private line(bytes: Uint8Array, from: number, newline: number): ParseCode {
     const to = newline > from && bytes[newline - 1] === CR ? newline - 1 : newline;
+    // A chunk that is one byte too short would end with its own CR.
+    if (to === newline && (this.state === CHUNK_SIZE || this.state === CHUNK_END)) {
+      return this.fail(PROTOCOL, this.state === CHUNK_END ? "chunk longer than its size" : "invalid chunk size");
+    }
     switch (this.state) {
       case STATUS_LINE:
         return this.statusLine(bytes, from, to);
@@ -181,8 +220,7 @@ export class ResponseParser {
         this.expectChunkSize();
         return MORE;
       default:
-        if (from === to) this.state = IDLE;
-        return MORE;
+        return this.trailer(bytes, from, to);
     }
   }
 
@@ -208,17 +246,25 @@ export class ResponseParser {
     if (first === SP || first === HT) {
       return this.framing ? this.fail(PROTOCOL, "folded framing header") : MORE;
     }
-    let colon = from;
-    while (colon < to && bytes[colon] !== COLON) colon++;
-    if (colon === to || colon === from || bytes[colon - 1] === SP || bytes[colon - 1] === HT) {
-      return this.fail(PROTOCOL, "invalid header line");
-    }
+    const colon = fieldNameEnd(bytes, from, to);
+    if (colon === from || bytes[colon] !== COLON) return this.fail(PROTOCOL, "invalid header line");
     this.framing = false;
     const length = colon - from;
     if (length === 14 && isName(bytes, from, CONTENT_LENGTH)) return this.contentLength(bytes, colon + 1, to);
     if (length === 10 && isName(bytes, from, CONNECTION)) this.connection(listValue(bytes, colon + 1, to));
     if (length === 17 && isName(bytes, from, TRANSFER_ENCODING)) this.transferEncoding(listValue(bytes, colon + 1, to));
     return MORE;
+  }
+
+  /** Read for its form only: what a trailer says changes nothing. */
+  private trailer(bytes: Uint8Array, from: number, to: number): ParseCode {
+    if (from === to) {
+      this.state = IDLE;
+      return MORE;
+    }
+    if (isBlank(bytes[from])) return MORE;
+    const colon = fieldNameEnd(bytes, from, to);
+    return colon > from && bytes[colon] === COLON ? MORE : this.fail(PROTOCOL, "invalid trailer line");
   }
 
   /** 1*DIGIT, or the same number several times: separated by commas, or in several lines. */
@@ -250,7 +296,7 @@ export class ResponseParser {
   private transferEncoding(codings: string[]): void {
     this.framing = true;
     // What older servers say beside a content-length: no coding at all.
-    if (codings.every((coding) => coding === "identity")) return;
+    if (!this.transfer_encoding && codings.every((coding) => coding === "identity")) return;
     this.transfer_encoding = true;
     this.chunked = codings.at(-1) === "chunked";
   }
@@ -317,11 +363,21 @@ const HTTP1 = ascii("HTTP/1.");
 const CONTENT_LENGTH = ascii("content-length");
 const CONNECTION = ascii("connection");
 const TRANSFER_ENCODING = ascii("transfer-encoding");
+/** By byte: may it be in a field's name (RFC 9110 token)? */
+const IS_TOKEN = new Uint8Array(256);
+for (const byte of ascii("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")) IS_TOKEN[byte] = 1;
 
 /** Lines are short: a loop is cheaper than the call into indexOf. */
 function lineEnd(bytes: Uint8Array, from: number, to: number): number {
   for (let at = from; at < to; at++) if (bytes[at] === LF) return at;
   return -1;
+}
+
+/** Where the field name that begins at `from` ends. Behind it a colon must stand: a line of names alone ends with CR or LF. */
+function fieldNameEnd(bytes: Uint8Array, from: number, to: number): number {
+  let at = from;
+  while (at < to && IS_TOKEN[bytes[at]!] === 1) at++;
+  return at;
 }
 
 function startsWith(bytes: Uint8Array, from: number, text: Uint8Array): boolean {

@@ -2,8 +2,12 @@ import { expect, test } from "vitest";
 import { buildRequest } from "./request.ts";
 import { loadTarget } from "./testing/run.ts";
 
+const none = (): never => {
+  throw new Error("no values are needed");
+};
+
 const text = (change: Parameters<typeof loadTarget>[2], test_id = "t1") =>
-  buildRequest(loadTarget(8080, "/a?b", change), test_id).toString("utf8");
+  buildRequest(loadTarget(8080, "/a?b", change), test_id, none).request.toString("utf8");
 
 test("the port is named unless it is the protocol's own", () => {
   expect(text({})).toMatch(/^GET \/a\?b HTTP\/1\.1\r\nHost: 127\.0\.0\.1:8080\r\nUser-Agent: onrush\/\S+ \(test t1\)\r\n/);
@@ -35,4 +39,12 @@ test("nothing leaves its own line", () => {
   expect(() => text({ method: "GET /x HTTP/1.1\r\n" })).toThrow(RangeError);
   expect(() => text({ path: "/a b" })).toThrow(RangeError);
   expect(text({}, "x)\r\nX-B: c")).toContain("(test x___X-B: c)\r\n");
+});
+
+test("a body of JSON says so, unless a header says what it is", () => {
+  const json = "\r\nContent-Type: application/json\r\n";
+  expect(text({ method: "POST", body: ' {"a": [1]}' })).toContain(json);
+  expect(text({ method: "POST", body: "[]" })).toContain(json);
+  for (const body of ["{a: 1}", "1", '"a"', "a=b", ""]) expect(text({ method: "POST", body })).not.toContain("Content-Type");
+  expect(text({ method: "POST", body: "{}", headers: { "content-type": "x/y" } })).not.toContain(json);
 });

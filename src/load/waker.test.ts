@@ -33,26 +33,48 @@ test.each(["precise", "timer"] as const)("never wakes before the moment asked fo
   else expect(waker!.emptySpin()).toBeGreaterThan(0);
 });
 
-test("auto falls back to the timer when the spinning shows gaps", async () => {
-  let hogging = true;
-  const hog = () => {
-    const until = performance.now() + 4;
-    while (performance.now() < until);
-    if (hogging) setTimeout(hog, 0);
+/**
+ * A waker on a clock of its own, on which each look takes 100 us; of that time the thread gets `share_of_core`. It is
+ * woken every `gap_us` until `until_us`; resolves with the waker.
+ */
+function spin(options: Pick<WakerOptions, "pacing" | "core_to_spare">, share_of_core: number, gap_us: number, until_us = 3e6) {
+  let now_us = 0;
+  let cpu_us = 0;
+  const clock = () => {
+    now_us += 100;
+    cpu_us += 100 * share_of_core;
+    return now_us / 1000;
   };
-  const time = makeTime(() => performance.now());
-  waker = createWaker({
-    time,
-    pacing: "auto",
-    core_to_spare: true,
-    activity: () => 0,
-    onWake: () => waker!.wakeAt(time.now() + 1500),
+  return new Promise<Waker>((resolve) => {
+    waker = createWaker({
+      ...options,
+      time: makeTime(clock),
+      activity: () => 0,
+      cpuUs: () => cpu_us,
+      onWake: () => {
+        if (now_us > until_us || waker!.pacing() === "timer") resolve(waker!);
+        else waker!.wakeAt(now_us + gap_us);
+      },
+    });
+    waker.wakeAt(gap_us);
   });
-  expect(waker.pacing()).toBe("precise");
-  waker.wakeAt(0);
-  hog();
-  await expect.poll(() => waker!.pacing(), { timeout: 20_000 }).toBe("timer");
-  hogging = false;
+}
+
+test.each([100, 1500])("auto falls back to the timer when others have the core it spins on (each %i us)", async (gap_us) => {
+  expect((await spin({ pacing: "auto", core_to_spare: true }, 0.9, gap_us)).pacing()).toBe("timer");
+});
+
+test.each([100, 1500])("auto stays precise where it has its core (each %i us)", async (gap_us) => {
+  expect((await spin({ pacing: "auto", core_to_spare: true }, 0.99, gap_us)).pacing()).toBe("precise");
+});
+
+test("precise stays precise, whoever else wants the core", async () => {
+  expect((await spin({ pacing: "precise", core_to_spare: false }, 0.5, 1500)).pacing()).toBe("precise");
+});
+
+test("auto without a core to spare does not begin to spin", async () => {
+  expect((await spin({ pacing: "auto", core_to_spare: false }, 1, 1500)).emptySpin()).toBe(0);
+  expect(waker!.pacing()).toBe("timer");
 });
 
 test("a later wakeAt replaces the one before", async () => {

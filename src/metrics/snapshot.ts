@@ -70,7 +70,11 @@ export interface Row {
   response: EncodedHistogram;
 }
 
-/** How far a node has come in a range: it has taken the range's first `taken` slots from the schedule. */
+/**
+ * How far a node has come in a range: it has taken `taken` of its slots from the schedule, in due order. With several
+ * workers each takes its own in due order; while they run, or once they were stopped, these are as many slots, but not
+ * exactly the first ones: at the seam a slot may be taken while one due a moment before it is not.
+ */
 export interface RangeProgress {
   range_id: string;
   taken: number;
@@ -88,6 +92,10 @@ export interface GeneratorHealth {
   /** Slots that were due while a connection was free, and those of them sent within the second that they were due in. */
   due_while_free: number;
   sent_while_free: number;
+  /** Pauses of the load thread for garbage collection since the schedule's zero: how many, all of them, the longest. */
+  gc_pauses?: number | undefined;
+  gc_us?: number | undefined;
+  gc_max_us?: number | undefined;
   /** What pacing was really used. */
   pacing: "precise" | "timer";
 }

@@ -11,7 +11,7 @@ export function systemClock(): Clock {
   return {
     now_ms: () => origin_ms + performance.now(),
     after: (delay_ms, callback) => {
-      const timer = setTimeout(callback, delay_ms);
+      const timer = setTimeout(callback, Math.max(0, delay_ms));
       return () => clearTimeout(timer);
     },
   };

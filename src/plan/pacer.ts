@@ -10,6 +10,8 @@ export interface OpenPacer {
    *     rate   j * 1e12 / total_rate_urps          delay   j * delay_us / drivers
    */
   dueUs(slot: number): number;
+  /** The slot that is due at exactly `due_us`: the inverse of dueUs. */
+  slotAt(due_us: number): number;
   /** How many slots j of the test, from 0 on, have dueUs(j) < t_us. */
   dueBefore(t_us: number): number;
   /** How many slots of a range, from its first on, have dueUs(slot) < t_us. */
@@ -72,7 +74,10 @@ function openPacer(schedule: OpenSchedule): OpenPacer {
   };
 
   const everySlot: Range = { range_id: "", share: 0, from: 0, to: slots, step: 1 };
-  return { model: "open", dueUs, rangeDueBefore, dueBefore: (t_us) => rangeDueBefore(everySlot, t_us) };
+  // Rounded, so that what the quotient above was rounded by does not matter; + 0 is no -0.
+  const slotAt = (due_us: number): number => Math.round((due_us * denominator) / numerator) + 0;
+
+  return { model: "open", dueUs, slotAt, rangeDueBefore, dueBefore: (t_us) => rangeDueBefore(everySlot, t_us) };
 }
 
 /** us at which slot `slots` would be due: the window of a test that a count ends, so that slots / window is its rate. */

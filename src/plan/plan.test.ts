@@ -63,6 +63,17 @@ describe("defaults", () => {
     const plan = parsePlan({ target: { url: "https://h/a?b=c#d", method: "post", headers: { Host: "x" }, body: "{}" } });
     expect(plan.target).toMatchObject({ url: "https://h/a?b=c", method: "POST", headers: { Host: "x" }, body: "{}" });
   });
+
+  test.each([
+    ["http://me:p%40ss@h/a", "me:p@ss"],
+    ["http://j%C3%B6rg@h/a", "jörg:"],
+    ["http://:%zz@h/a", ":%zz"],
+  ])("credentials in a URL become a header: %s", (url, credentials) => {
+    const plan = parsePlan({ target: { url, headers: { A: "b" } } });
+    expect(plan.target.url).toBe("http://h/a");
+    expect(plan.target.headers).toEqual({ A: "b", Authorization: `Basic ${Buffer.from(credentials).toString("base64")}` });
+    expect(parsePlan(plan)).toEqual(plan);
+  });
 });
 
 describe("problems", () => {
@@ -150,7 +161,12 @@ describe("problems", () => {
       target: { url: "http://me:hunter2@h/", headers: { Authorization: "Bearer hunter2\n", upgrade: "hunter2" }, body: 5 },
     });
     expect(text).not.toContain("hunter2");
-    expect(text).toContain("use an Authorization header");
+    const twice = message({ target: { url: "http://me:hunter2@h:0/", headers: { authorization: "Bearer hunter2" } } });
+    expect(twice).not.toContain("hunter2");
+    const both = message({ target: { url: "http://me:hunter2@h/", headers: { authorization: "Bearer hunter2" } } });
+    expect(both).toBe(
+      'target.url: expected either a user name and password in the URL or an Authorization header, got "http://***@h/"',
+    );
     expect(message({ target: { url: "me:hunter2@h", headers: { A: "1", a: "2" } } })).toContain("each header once");
   });
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { basicAuthorization, withoutCredentials } from "./credentials.ts";
 import { NODE_ID_PATTERN } from "./ids.ts";
 
 /** What the schema knows of an option besides its type and default. */
@@ -59,13 +60,6 @@ const url = z
   .string()
   .refine((text) => ["http:", "https:"].includes(urlOf(text)?.protocol ?? ""))
   .refine((text) => urlOf(text)?.port !== "0", refusal({ expected: "a port from 1 to 65535" }))
-  .refine(
-    (text) => {
-      const parsed = urlOf(text);
-      return parsed === null || (parsed.username === "" && parsed.password === "");
-    },
-    refusal({ expected: "a URL without user name and password", hint: "use an Authorization header" }),
-  )
   .overwrite((text) => {
     const parsed = urlOf(text);
     if (parsed === null) return text;
@@ -104,7 +98,9 @@ const headers = z
 const target = z.strictObject({
   url: option(
     {
-      description: "The address that is hit: http or https; a fragment (#...) is ignored.",
+      description:
+        "The address that is hit: http or https; a fragment (#...) is ignored; user:password@ becomes an Authorization header. " +
+        "{{counter}} and {{random_id}} in it, in headers and in the body are replaced for each request.",
       expected: "an http:// or https:// URL",
     },
     url,
@@ -140,6 +136,23 @@ const target = z.strictObject({
   ),
 });
 
+// Other mistakes may have been found already: the URL need not be one.
+const authorizationIn = (parsed: URL | null) => (parsed === null ? null : basicAuthorization(parsed));
+const isAuthorization = (name: string) => name.toLowerCase() === "authorization";
+
+/** User name and password leave the URL for a header: it is shown to people, kept, and repeated in messages. */
+const targetWithoutCredentials = target
+  .refine(
+    ({ url, headers }) => authorizationIn(urlOf(url)) === null || !Object.keys(headers).some(isAuthorization),
+    { path: ["url"], ...refusal({ expected: "either a user name and password in the URL or an Authorization header" }) },
+  )
+  .overwrite((given) => {
+    const parsed = urlOf(given.url);
+    const authorization = authorizationIn(parsed);
+    if (parsed === null || authorization === null) return given;
+    return { ...given, url: withoutCredentials(parsed), headers: { ...given.headers, Authorization: authorization } };
+  });
+
 const rate = z
   .number()
   .min(1e-6)
@@ -157,7 +170,7 @@ export const planSchema = z.strictObject({
     { description: "What the test is called in lists and reports.", expected: "text of 1 to 200 characters" },
     z.string().min(1).max(200).optional(),
   ),
-  target: option({ description: "What is hit.", expected: "an object with a url" }, target),
+  target: option({ description: "What is hit.", expected: "an object with a url" }, targetWithoutCredentials),
   type: option(
     {
       description:

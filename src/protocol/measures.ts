@@ -102,6 +102,9 @@ export const measures = z.object({
       saturated_seconds: count,
       due_while_free: count,
       sent_while_free: count,
+      gc_pauses: count.optional(),
+      gc_us: tolerantNumber.optional(),
+      gc_max_us: tolerantNumber.optional(),
       pacing: z.enum(["precise", "timer"]),
     })
     .nullable()

@@ -50,7 +50,7 @@ export async function createSystem() {
         node_id,
         node_ip: "127.0.0.1",
         log: driverLog,
-        warmed: Promise.resolve(),
+        warm: false,
         ...options,
       });
       drivers.push(driver);
