@@ -33,6 +33,7 @@ export function createClosedLoop(
   let waiting = 0;
   let taken = 0;
   let stopped = false;
+  let begun = false;
   let start_offset_us = NaN;
   let last_allowed_us = -Infinity;
 
@@ -44,7 +45,8 @@ export function createClosedLoop(
 
   function turn(): void {
     let now_us = time.now();
-    if (Number.isNaN(start_offset_us)) start_offset_us = Math.max(0, now_us);
+    begun = true;
+    if (Number.isNaN(start_offset_us) && now_us >= 0) start_offset_us = now_us;
     let wake_us = window_us;
     for (let sent = 0; waiting > 0 && !over(now_us); sent++) {
       const due_us = dueOf(ready.peek()!);
@@ -133,7 +135,7 @@ export function createClosedLoop(
       waiting--;
     },
     recovered(connection) {
-      if (!Number.isNaN(start_offset_us)) next(connection, connection.free_since_us);
+      if (begun) next(connection, connection.free_since_us);
       else wait(connection);
     },
   };

@@ -106,6 +106,7 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
   let state: "new" | "started" | "stopping" | "finished" = "new";
   let started = false;
   let abort_timer: NodeJS.Timeout | undefined;
+  let abort_at_ms = Infinity;
   let resolveFinished = (): void => {};
   const finished = new Promise<void>((resolve) => (resolveFinished = resolve));
 
@@ -137,6 +138,9 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
     }
     state = "stopping";
     loop.stop();
+    // Told again, it may only become sooner.
+    if (clock() + grace_ms >= abort_at_ms) return;
+    abort_at_ms = clock() + grace_ms;
     clearTimeout(abort_timer);
     if (grace_ms > 0) abort_timer = setTimeout(abort, grace_ms);
     else abort();

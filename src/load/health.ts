@@ -11,7 +11,7 @@ type Load = Pick<
 
 interface Sample {
   at_ms: number;
-  /** CPU time of the process, user and system. */
+  /** CPU time of this thread, user and system. */
   cpu_us: number;
   active_ms: number;
   idle_ms: number;
@@ -19,9 +19,9 @@ interface Sample {
 }
 
 /**
- * How busy this thread and its process are between `begin` and `end`, and how long its garbage collector stopped it.
+ * How busy this thread is between `begin` and `end`, and how long its garbage collector stopped it.
  *
- *     cpu         = CPU time of the process / elapsed
+ *     cpu         = CPU time of the thread / elapsed (before Node 23.9: the time its event loop was active)
  *     utilisation = (time the event loop was active - empty spin) / (active + idle)
  */
 export function createHealth(clock: () => number, emptySpin: () => number) {
@@ -41,10 +41,9 @@ export function createHealth(clock: () => number, emptySpin: () => number) {
   });
 
   function sample(): Sample {
-    const { user, system } = process.cpuUsage();
     const { active, idle } = performance.eventLoopUtilization();
     const empty_spin_us = emptySpin();
-    return { at_ms: clock(), cpu_us: user + system, active_ms: active, idle_ms: idle, empty_spin_us };
+    return { at_ms: clock(), cpu_us: threadCpuUs() ?? active * 1000, active_ms: active, idle_ms: idle, empty_spin_us };
   }
 
   function tick(): void {
@@ -84,6 +83,11 @@ export function createHealth(clock: () => number, emptySpin: () => number) {
       };
     },
   };
+}
+
+function threadCpuUs(): number | null {
+  const usage = (process as Partial<Pick<NodeJS.Process, "threadCpuUsage">>).threadCpuUsage?.();
+  return usage ? usage.user + usage.system : null;
 }
 
 function utilisation(from: Sample, to: Sample): number {

@@ -74,7 +74,7 @@ test("what is no count", () => {
     snapshotOf(recorder, 0, { ...health({ utilisation: 0.9, gc_pauses: 5, gc_us: 500, gc_max_us: 300 }), ranges: [{ range_id: "a", taken: 4 }, { range_id: "b", taken: 1 }] }),
   ]);
   expect(merged.generator).toEqual({
-    cpu: 0.7,
+    cpu: 1.7,
     utilisation: 0.9,
     seconds: 5,
     saturated_seconds: 2,

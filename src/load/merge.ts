@@ -20,7 +20,7 @@ const OTHER_MESSAGES = "other messages";
  *
  *     last_end_us, utilisation, gc_max_us   the largest
  *     backlog_max                           the sum: at most so many waited at once
- *     cpu                                   the largest, as each worker tells that of the whole process
+ *     cpu                                   the sum, as each worker tells that of its thread
  *     seconds, saturated_seconds            of the worker with the largest part saturated
  *     pacing                                timer, when any worker's is
  *     start_offset_us                       the one farthest from 0
@@ -129,7 +129,7 @@ function mergeHealth(parts: readonly GeneratorHealth[]): GeneratorHealth {
   });
   return {
     ...busiest,
-    cpu: Math.max(...parts.map(({ cpu }) => cpu)),
+    cpu: parts.reduce((sum, { cpu }) => sum + cpu, 0),
     gc_pauses: parts.reduce((sum, { gc_pauses = 0 }) => sum + gc_pauses, 0),
     gc_us: parts.reduce((sum, { gc_us = 0 }) => sum + gc_us, 0),
     gc_max_us: Math.max(...parts.map(({ gc_max_us = 0 }) => gc_max_us)),

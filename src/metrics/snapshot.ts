@@ -82,7 +82,7 @@ export interface RangeProgress {
 
 /** What the generator says of itself. */
 export interface GeneratorHealth {
-  /** CPU time used by the process since the schedule's zero / elapsed time; 1 = one core. */
+  /** CPU time used by the load threads since the schedule's zero / elapsed time; 1 = one core. */
   cpu: number;
   /** 1 - idle - empty spin, of the load thread, since the schedule's zero. */
   utilisation: number;
