@@ -1,5 +1,5 @@
-import { decodeInto, type EncodedHistogram } from "../metrics/codec.ts";
-import { createHistogram, type Histogram } from "../metrics/histogram.ts";
+import { decodeHistogram } from "../metrics/codec.ts";
+import { createHistogram, merge, type Histogram } from "../metrics/histogram.ts";
 import { percentilesUs, summarize, type LatencySummary } from "../metrics/statistics.ts";
 import type { Measures } from "../protocol/measures.ts";
 import type { PlainMetrics } from "../protocol/messages.ts";
@@ -15,13 +15,22 @@ export interface Measurements {
   send_lateness: Histogram;
 }
 
-/** Merges what several nodes measured: the same as if one had measured all of it. */
-export function mergeMeasures(parts: readonly Measures[]): Measurements {
-  const merged = (pick: (part: Measures) => EncodedHistogram): Histogram => {
-    const histogram = createHistogram();
-    for (const part of parts) decodeInto(histogram, pick(part));
-    return histogram;
+/** What one node measured. */
+export function measurementsOf(part: Measures): Measurements {
+  return {
+    response: decodeHistogram(part.response),
+    service: decodeHistogram(part.service),
+    connect: decodeHistogram(part.connect),
+    failed: decodeHistogram(part.failed),
+    send_lateness: decodeHistogram(part.send_lateness),
   };
+}
+
+/** What several nodes measured: the same as if one had measured all of it. Of a single one it is that one's own. */
+export function mergeMeasurements(parts: readonly Measurements[]): Measurements {
+  const [only] = parts;
+  if (only && parts.length === 1) return only;
+  const merged = (pick: (part: Measurements) => Histogram): Histogram => mergedHistogram(parts.map(pick));
   return {
     response: merged((part) => part.response),
     service: merged((part) => part.service),
@@ -29,6 +38,15 @@ export function mergeMeasures(parts: readonly Measures[]): Measurements {
     failed: merged((part) => part.failed),
     send_lateness: merged((part) => part.send_lateness),
   };
+}
+
+/** The sum of histograms; of a single one it is that one itself. */
+export function mergedHistogram(parts: readonly Histogram[]): Histogram {
+  const [only] = parts;
+  if (only && parts.length === 1) return only;
+  const sum = createHistogram();
+  for (const part of parts) merge(sum, part);
+  return sum;
 }
 
 /**

@@ -12,7 +12,7 @@ export interface Cursor {
   phase: string;
   /** Sum over the members of their newest seq: it grows with every snapshot. */
   measured: number;
-  /** By second: the same sum over that second's rows. */
+  /** By second: how much that second's rows count. */
   rows: Map<number, number>;
   marks: Set<string>;
   revision: number;
@@ -89,9 +89,12 @@ function secondEvents(run: RunState, measured: Map<string, Measured> | undefined
   return timelineRows(run, members, changed).map((row) => ({ type: "second" as const, test_id: run.test_id, row }));
 }
 
+/** Grows with every change of a row: its counts are cumulative. */
 function rowVersion(measured: Measured | null, t_s: number): number {
-  const row = measured?.rows.get(t_s);
-  return row ? row.seq + 1 : 0;
+  const known = measured?.rows.get(t_s);
+  if (!known) return 0;
+  const { scheduled, sent, completed, errors } = known.row;
+  return 1 + scheduled + sent + completed + errors;
 }
 
 function progressEvent(run: RunState, measured: Map<string, Measured> | undefined, cursor: Cursor, now_ms: number): RunEvent[] {

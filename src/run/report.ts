@@ -2,7 +2,7 @@ import type { Measures } from "../protocol/measures.ts";
 import { accountOf, isFinal, membersOf, stateOf, sumAccounts, type Account, type Member } from "./accounts.ts";
 import { generatorOf } from "./generator.ts";
 import { nodeViolations, violations } from "./invariants.ts";
-import { infiniteOf, latencyOf, latencyOfSummary, latenessOf, mergeMeasures, type Measurements } from "./latency.ts";
+import { infiniteOf, latencyOf, latencyOfSummary, latenessOf, measurementsOf, mergeMeasurements, type Measurements } from "./latency.ts";
 import { REPORT_SCHEMA, type GeneratorReport, type Latency, type NodeReport, type Report, type Totals } from "./report-schema.ts";
 import { withoutSecrets } from "./secrets.ts";
 import { zeroMs, type Measured, type RunState } from "./state.ts";
@@ -29,12 +29,15 @@ export function standingOf(run: RunState, measured: Map<string, Measured> | unde
   const sum = withBystanders(run, sumAccounts(accounts));
   const window_ms = windowMs(run, sum);
   const parts = members.flatMap((member) => snapshotOf(member) ?? []);
-  const merged = mergeMeasures(parts);
+  const own = members.map((member) => (member.measured?.snapshot ? measurementsOf(member.measured.snapshot) : null));
+  const merged = mergeMeasurements(own.filter((measured) => measured !== null));
+  const nodes = members.map((member, i) => nodeReport(run, member, accounts[i]!, own[i]!, window_ms, members.length));
+  const [only] = nodes;
   return {
     members,
     totals: totalsOf(sum, window_ms, targetRps(run.config.schedule, members.length)),
-    latency: latencyOf(merged, infiniteOf(sum)),
-    nodes: members.map((member, i) => nodeReport(run, member, accounts[i]!, window_ms, members.length)),
+    latency: only && nodes.length === 1 && own[0] ? only.latency : latencyOf(merged, infiniteOf(sum)),
+    nodes,
     generator: generatorOf(parts, merged, run.config.model),
     measured: merged,
     window_ms,
@@ -74,9 +77,15 @@ function totalsOf({ completed_in_window, last_end_us: _, ...counts }: Account, w
   return { ...counts, rps, target_rps: target === null ? null : round(target) };
 }
 
-function nodeReport(run: RunState, member: Member, account: Account, window_ms: number | null, n: number): NodeReport {
+function nodeReport(
+  run: RunState,
+  member: Member,
+  account: Account,
+  own: Measurements | null,
+  window_ms: number | null,
+  n: number,
+): NodeReport {
   const part = snapshotOf(member);
-  const merged = part ? mergeMeasures([part]) : null;
   const target = targetRps(run.config.schedule, n);
   return {
     node_id: member.node_id,
@@ -85,9 +94,9 @@ function nodeReport(run: RunState, member: Member, account: Account, window_ms: 
     foreign: member.foreign,
     source: member.foreign ? "summary" : "histogram",
     totals: totalsOf(account, window_ms, target === null ? null : target / n),
-    latency: merged ? latencyOf(merged, infiniteOf(account)) : latencyOfSummary(member.measured?.plain ?? null),
+    latency: own ? latencyOf(own, infiniteOf(account)) : latencyOfSummary(member.measured?.plain ?? null),
     start_offset_ms: typeof part?.start_offset_us === "number" && account.scheduled > 0 ? round(part.start_offset_us / 1000) : null,
-    send_lateness_us: merged ? latenessOf(merged.send_lateness) : { p50: null, p99: null, max: null },
+    send_lateness_us: own ? latenessOf(own.send_lateness) : { p50: null, p99: null, max: null },
     coverage: member.foreign ? null : coverageOf(member),
     lost_at: member.lost ? lostAtS(run, member) : null,
     pacing: part?.generator?.pacing ?? null,

@@ -1,8 +1,9 @@
-import { decodeInto } from "../metrics/codec.ts";
-import { createHistogram } from "../metrics/histogram.ts";
+import { decodeHistogram } from "../metrics/codec.ts";
+import type { Histogram } from "../metrics/histogram.ts";
 import { percentilesUs } from "../metrics/statistics.ts";
 import type { Schedule } from "../plan/schedule.ts";
 import { isFinal, type Member } from "./accounts.ts";
+import { mergedHistogram } from "./latency.ts";
 import type { TimelineRow } from "./report-schema.ts";
 import { zeroMs, type RunState } from "./state.ts";
 
@@ -60,7 +61,7 @@ function newestSecond({ measured }: Member): number {
 }
 
 function timelineRow(run: RunState, measuring: readonly (Member & { quiet_until_s: number })[], drivers: number, t_s: number): TimelineRow {
-  const response = createHistogram();
+  const parts: Histogram[] = [];
   const row: TimelineRow = {
     t_s,
     sent: 0,
@@ -79,13 +80,13 @@ function timelineRow(run: RunState, measuring: readonly (Member & { quiet_until_
     row.sent += part.sent;
     row.completed += part.completed;
     row.errors += part.errors;
-    decodeInto(response, part.response);
-    const own = createHistogram();
-    decodeInto(own, part.response);
+    const own = decodeHistogram(part.response);
+    parts.push(own);
     const p99 = own.count === 0 ? null : ms(percentilesUs(own, [0.99])[0]!);
     row.nodes[node_id] = { sent: part.sent, completed: part.completed, errors: part.errors, p99 };
   }
   row.coverage = measuring.length === 0 ? 0 : covered / measuring.length;
+  const response = mergedHistogram(parts);
   if (response.count > 0) {
     const [p50, p90, p99] = percentilesUs(response, [0.5, 0.9, 0.99]);
     row.response = { p50: ms(p50!), p90: ms(p90!), p99: ms(p99!), max: ms(response.max_us) };
