@@ -116,6 +116,8 @@ const assign = command.extend({
   test_id: testId,
   cut_us: tolerantNumber,
   from: z.object({ node_id: nodeId, epoch: count }),
+  /** Of each range that is given up: how many slots, from its first on, stay with the one who had it. */
+  kept: boundedArray(z.object({ range_id: z.string().min(1).max(64), slots: count }), MAX_ITEMS),
   moves: boundedArray(z.object({ node_id: nodeId, epoch: count, range }), MAX_ITEMS),
 });
 

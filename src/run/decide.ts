@@ -1,8 +1,9 @@
 import type { Control } from "../protocol/control.ts";
 import type { TestConfig, Trigger } from "../protocol/messages.ts";
-import { isFinal, membersOf, stateOf, type Member } from "./accounts.ts";
+import { isFinal, membersOf, stateOf, takenOf, type Member } from "./accounts.ts";
 import { hasLeft, isSilent, type Moment } from "./presence.ts";
-import { phaseOf, zeroMs, type NodeState, type RunState, type SystemState } from "./state.ts";
+import { redistribute } from "./redistribution.ts";
+import { memberKey, phaseOf, zeroMs, type NodeState, type RunState, type SystemState } from "./state.ts";
 
 /** A command without what the one who sends it stamps on it. */
 export type CommandBody = Control extends infer C ? (C extends Control ? Omit<C, "term" | "owner" | "command_seq" | "at_ms"> : never) : never;
@@ -32,6 +33,8 @@ export function decide(state: SystemState, moment: Moment): Decision[] {
   const members = membersOf(run, state.measured.get(run.test_id));
   const losses = members.flatMap((member) => lostOf(state, run, member, moment) ?? []);
   if (losses.length > 0) return losses;
+  const takeover = takeoverOf(run, members, moment);
+  if (takeover) return [takeover];
   if (members.every((member) => isOver(state, run, member, moment)) || isOverdue(run, moment)) return [endedDecision(state, run)];
   return copyOfTrigger(state, run, moment);
 }
@@ -81,6 +84,31 @@ function lostOf(state: SystemState, run: RunState, member: Member, moment: Momen
       basis: { seq: member.measured?.snapshot?.seq ?? -1 },
     },
   };
+}
+
+/**
+ * What becomes of the slots of one who was lost or has left: they move to those who go on (`redistribute`), nothing
+ * (`continue`), or the run is stopped (`stop`). One at a time: the next one is split over what this one leaves.
+ */
+function takeoverOf(run: RunState, members: readonly Member[], moment: Moment): Decision | null {
+  if (run.stop) return null;
+  const policy = run.config.plan.on_driver_loss;
+  const gone = members.filter((member) => !member.foreign && (member.lost || stateOf(run, member) === "left"));
+  const [lost] = gone.filter((member) => member.lost);
+  if (policy === "stop" && lost) {
+    return { topic: "control", body: { type: "stop", test_id: run.test_id, reason: `driver ${lost.node_id} was lost` } };
+  }
+  if (policy !== "redistribute") return null;
+  const survivors = members.filter((member) => !member.foreign && !member.lost && !isFinal(member));
+  const cut_us = Math.max(0, Math.round((moment.now_ms + CUT_MS - zeroMs(run)!) * 1000));
+  for (const member of gone) {
+    if (run.assigns.some(({ from }) => memberKey(from.node_id, from.epoch) === memberKey(member.node_id, member.epoch))) continue;
+    const given = redistribute(run.config.schedule, member.owned, (range_id) => takenOf(member, range_id), cut_us, survivors);
+    if (!given) continue;
+    const from = { node_id: member.node_id, epoch: member.epoch };
+    return { topic: "control", body: { type: "assign", test_id: run.test_id, cut_us, from, ...given } };
+  }
+  return null;
 }
 
 function hasLeftSilently(node: NodeState, moment: Moment): boolean {
