@@ -1,5 +1,5 @@
 import { PROTOCOL_VERSION } from "../protocol/messages.ts";
-import { ownResults, wireStateOf, type NodeState } from "./state.ts";
+import { ownResults, wireStateOf, type NodeState, type Start } from "./state.ts";
 import { log, type Turn } from "./turn.ts";
 
 /** Heartbeats of the leader among which the fastest tells the one-way delay. */
@@ -113,10 +113,14 @@ export function hearOrchestrator({ state }: Turn, heartbeat: LeaderHeartbeat): v
 
 /** Until = when the leader was alive, on this clock, + lease_ms. Only the current term's leader counts. */
 function renewLease(state: NodeState, term: number, timestamp_ms: number): void {
-  const { job } = state;
-  const lease = job?.start?.lease;
-  if (!job || !job.start || !lease || term !== state.authority.term) return;
-  const offset_ms = term === job.start.term ? job.start.clock_offset_ms : (clockOf(state)?.delay_ms ?? 0);
-  const until_ms = Math.max(lease.until_ms, timestamp_ms + offset_ms + lease.lease_ms);
-  state.job = { ...job, start: { ...job.start, lease: { ...lease, until_ms } } };
+  const { job, finished } = state;
+  if (term !== state.authority.term) return;
+  const renewed = (start: Start): Start => {
+    const { lease } = start;
+    if (!lease) return start;
+    const offset_ms = term === start.term ? start.clock_offset_ms : (clockOf(state)?.delay_ms ?? 0);
+    return { ...start, lease: { ...lease, until_ms: Math.max(lease.until_ms, timestamp_ms + offset_ms + lease.lease_ms) } };
+  };
+  if (job?.start) state.job = { ...job, start: renewed(job.start) };
+  if (finished) state.finished = { ...finished, start: renewed(finished.start) };
 }

@@ -1,6 +1,7 @@
 import { announce, bootId, hearOrchestrator, register, registerAgainWhenLost } from "./announce.ts";
 import { onControl, superseded } from "./commands.ts";
-import { leave, mayGo, onFinished, onLoadFailed, onPrepared, onProgress, reconcile, tickJob } from "./lifecycle.ts";
+import { onControlRead, onGap, resumeWithoutLog } from "./gap.ts";
+import { leave, letGoOfFinished, mayGo, onFinished, onLoadFailed, onPrepared, onProgress, reconcile, tickJob } from "./lifecycle.ts";
 import { onPlainTrigger, onTestConfig } from "./plain.ts";
 import { countCopy, letGoOfUnknown, repeatResults } from "./results.ts";
 import { hasBegun, type DriverEvent, type Effect, type NodeState } from "./state.ts";
@@ -56,6 +57,12 @@ function handle(turn: Turn, event: DriverEvent): void {
     case "finished":
       onFinished(turn, event.job_id, event.snapshot);
       break;
+    case "gap":
+      onGap(turn, event.job_id, event.gap_ms);
+      break;
+    case "control_read":
+      onControlRead(turn, event.read);
+      break;
     case "load_failed":
       onLoadFailed(turn, event.job_id, event.message);
       break;
@@ -99,12 +106,14 @@ function onBus(turn: Turn, connected: boolean, reason: string): void {
   state.bus_connected = connected;
   if (connected) log(turn, "info", "bus_back", "the log is there again");
   else log(turn, "warn", "bus_away", `the log is away: ${reason}; what is running goes on`);
+  resumeWithoutLog(turn);
 }
 
 function go(turn: Turn): void {
   const { state } = turn;
   if (state.job) turn.effects.push({ type: "discard", job_id: state.job.job_id });
   state.job = null;
+  letGoOfFinished(turn);
   state.left = true;
   announce(turn);
   turn.effects.push({ type: "exit", code: state.leaving?.code ?? 0 });

@@ -5,6 +5,7 @@ import type { Range, Schedule } from "../plan/schedule.ts";
 import { Accounts } from "./accounts.ts";
 import { createClosedLoop } from "./closed.ts";
 import { Connection, type Wire } from "./connection.ts";
+import { createGapGuard } from "./gap.ts";
 import { createHealth } from "./health.ts";
 import type { LoopOptions } from "./loop.ts";
 import { createOpenLoop } from "./open.ts";
@@ -52,10 +53,17 @@ export interface LoadEngine {
   prepare(): Promise<PrepareResult>;
   /** Starts the schedule: its zero is at this moment of performance.now() (ms), normally in the future. */
   start(zero_ms: number): void;
+  /**
+   * More to send, on the schedule's due times; slots due by now are taken and dropped. An engine that has finished goes
+   * on, and `finished` is a new promise. Nothing after a stop.
+   */
+  assign(ranges: readonly Range[]): void;
+  /** After a gap (EngineOptions.onGap): sends again, first what became due meanwhile. */
+  resume(): void;
   /** Nothing is sent from now on; what waits is dropped; what is in flight is aborted after `grace_ms` (2,000). */
   stop(grace_ms?: number): void;
   snapshot(): Promise<Snapshot>;
-  /** Resolves when nothing is to be sent any more and nothing is in flight. */
+  /** Resolves when nothing is to be sent any more and nothing is in flight; another one after each `assign` that follows. */
   readonly finished: Promise<void>;
   /** Closes every connection. */
   close(): Promise<void>;
@@ -68,6 +76,11 @@ export interface EngineOptions {
   cores?: number;
   /** Threads of this process that load, this one included. Default: 1. */
   load_threads?: number;
+  /**
+   * Called when over 500 ms passed between two turns of the load loop while it had something to send (the process was
+   * suspended, its thread blocked): nothing is sent from then until `resume`. Without it nothing is held back.
+   */
+  onGap?: (gap_ms: number) => void;
 }
 
 /** Opening the connections takes no longer than this; the rest is opened under load. */
@@ -101,15 +114,17 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
 
   let state: "new" | "started" | "stopping" | "finished" = "new";
   let started = false;
+  let stopped = false;
   let abort_timer: NodeJS.Timeout | undefined;
   let resolveFinished = (): void => {};
-  const finished = new Promise<void>((resolve) => (resolveFinished = resolve));
+  let finished = new Promise<void>((resolve) => (resolveFinished = resolve));
 
   const { schedule } = job;
   const loopOptions: LoopOptions = {
     connections,
     accounts,
     time,
+    guard: createGapGuard(options.onGap),
     waker: { pacing: job.pacing, core_to_spare: (options.load_threads ?? 1) + 2 <= cores },
     onFinished: finish,
   };
@@ -132,6 +147,7 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
       return;
     }
     state = "stopping";
+    stopped = true;
     loop.stop();
     clearTimeout(abort_timer);
     if (grace_ms > 0) abort_timer = setTimeout(abort, grace_ms);
@@ -143,7 +159,9 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
   }
 
   return {
-    finished,
+    get finished() {
+      return finished;
+    },
 
     prepare: () => preparation.openAll(Math.min(PREPARE_LIMIT_MS, job.timeout_us / 1000)),
 
@@ -158,6 +176,18 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
       }
       health.begin(zero_ms - clock());
       loop.start();
+    },
+
+    assign(ranges) {
+      if (state === "finished" && started && !stopped) {
+        state = "started";
+        finished = new Promise((resolve) => (resolveFinished = resolve));
+      }
+      if (state === "started") loop.assign(ranges);
+    },
+
+    resume() {
+      if (state === "started") loop.resume();
     },
 
     stop: (grace_ms = 2000) => stop(grace_ms),

@@ -15,7 +15,7 @@ export interface Member {
   foreign: boolean;
   share: number | null;
   owned: readonly Owned[];
-  /** Its final has to know of this command at least. */
+  /** Its final has to know of the command at this offset at least. */
   revision: number;
   measured: Measured | null;
   lost: LostCommand | null;
@@ -61,12 +61,22 @@ export function membersOf(run: RunState, measured: Map<string, Measured> | undef
 
 /** A member that has said its last word: a final that knows of all that it was ever given. */
 export function isFinal(member: Member): boolean {
-  return hasSentFinal(member) && (member.measured?.snapshot?.revision ?? 0) >= member.revision;
+  return hasSentFinal(member) && knowsAll(member);
 }
 
-/** It sends nothing more, unless it is given something that it did not know of then. */
+/** Its newest word is a final: it sends nothing more, unless it ended by its schedule and is given more. */
 function hasSentFinal({ measured }: Member): boolean {
-  return measured !== null && measured.final_seq >= 0;
+  return measured !== null && measured.final_seq >= 0 && measured.final_seq === measured.snapshot?.seq;
+}
+
+function knowsAll({ measured, revision }: Member): boolean {
+  return (measured?.snapshot?.revision ?? 0) >= revision;
+}
+
+/** What it says of itself is the last that there is to say: it knows of all that it was given, or had given up. */
+function isExact(member: Member): boolean {
+  const reason = member.measured?.snapshot?.end_reason ?? "schedule";
+  return hasSentFinal(member) && (knowsAll(member) || reason !== "schedule");
 }
 
 export function stateOf(run: RunState, member: Member): NodeReport["state"] {
@@ -84,7 +94,7 @@ export function accountOf(run: RunState, member: Member): Account {
   if (member.foreign) return foreignAccount(run, member);
   const counts = member.measured?.snapshot?.counts ?? null;
   const waited = isFinal(member) || member.lost !== null || run.ended !== null;
-  if (waited && counts && hasSentFinal(member)) return finalAccount(run, member, counts);
+  if (waited && counts && isExact(member)) return finalAccount(run, member, counts);
   if (member.lost || run.ended) return lostAccount(run, member, counts);
   return { ...counted(counts), planned: plannedOf(run, member, counts?.scheduled ?? 0) };
 }

@@ -3,7 +3,7 @@ import type { TestConfig, Trigger } from "../protocol/messages.ts";
 import { isFinal, membersOf, stateOf, takenOf, type Member } from "./accounts.ts";
 import { hasLeft, isSilent, type Moment } from "./presence.ts";
 import { redistribute } from "./redistribution.ts";
-import { memberKey, phaseOf, zeroMs, type NodeState, type RunState, type SystemState } from "./state.ts";
+import { phaseOf, zeroMs, type NodeState, type RunState, type SystemState } from "./state.ts";
 
 /** A command without what the one who sends it stamps on it. */
 export type CommandBody = Control extends infer C ? (C extends Control ? Omit<C, "term" | "owner" | "command_seq" | "at_ms"> : never) : never;
@@ -102,7 +102,6 @@ function takeoverOf(run: RunState, members: readonly Member[], moment: Moment): 
   const survivors = members.filter((member) => !member.foreign && !member.lost && !isFinal(member));
   const cut_us = Math.max(0, Math.round((moment.now_ms + CUT_MS - zeroMs(run)!) * 1000));
   for (const member of gone) {
-    if (run.assigns.some(({ from }) => memberKey(from.node_id, from.epoch) === memberKey(member.node_id, member.epoch))) continue;
     const given = redistribute(run.config.schedule, member.owned, (range_id) => takenOf(member, range_id), cut_us, survivors);
     if (!given) continue;
     const from = { node_id: member.node_id, epoch: member.epoch };

@@ -216,7 +216,7 @@ function foldControl(state: SystemState, command: Control, offset: number): void
       break;
     }
     case "assign":
-      run.assigns.push(command);
+      run.assigns.push({ ...command, offset });
       break;
     case "stop":
       run.stop ??= command;

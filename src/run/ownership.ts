@@ -13,7 +13,7 @@ export interface Owned {
 /** What a member of a run owns, and the newest command that gave it something. */
 export interface Ownership {
   owned: Owned[];
-  /** command_seq of the config, or of the latest assign in its favour: its final has to know of that. */
+  /** Offset of the config, or of the latest assign in its favour: its final has to know of that. */
   revision: number;
 }
 
@@ -28,9 +28,9 @@ export function ownershipOf(run: RunState): Map<string, Ownership> {
   const ownership = new Map<string, Ownership>();
   for (const { node_id, epoch, ranges } of run.config.members) {
     const key = memberKey(node_id, epochs.get(node_id) ?? epoch);
-    ownership.set(key, { owned: ranges.map(whole), revision: run.config.command_seq });
+    ownership.set(key, { owned: ranges.map(whole), revision: run.config_offset });
   }
-  for (const { from, kept, moves, command_seq } of run.assigns) {
+  for (const { from, kept, moves, offset } of run.assigns) {
     const giver = ownership.get(memberKey(from.node_id, from.epoch));
     for (const { range_id, slots } of kept) {
       const owned = giver?.owned.find(({ range }) => range.range_id === range_id);
@@ -40,7 +40,7 @@ export function ownershipOf(run: RunState): Map<string, Ownership> {
       const taker = ownership.get(memberKey(node_id, epoch));
       if (!taker) continue;
       taker.owned.push(whole(range));
-      taker.revision = command_seq;
+      taker.revision = offset;
     }
   }
   return ownership;

@@ -64,7 +64,8 @@ export interface RunState {
   stop: ControlOf<"stop"> | null;
   /** By member key. */
   lost: Map<string, LostCommand>;
-  assigns: ControlOf<"assign">[];
+  /** With their offsets on control, which count on over all terms. */
+  assigns: (ControlOf<"assign"> & { offset: number })[];
   ended: EndedCommand | null;
   ended_offset: number | null;
   /** A later config took its place before it was triggered. */

@@ -118,7 +118,7 @@ describe("takeover", () => {
   test("a final that does not know of what was given since is not the last word", () => {
     const { log, epochs } = started({ rate_rps: 100, duration_s: 4 }, 2);
     pass(log, 3_500, ["n0"], epochs);
-    const revision = log.state.runs.get("t")!.config.command_seq;
+    const revision = log.state.runs.get("t")!.config_offset;
     log.snapshot("n0", epochs.get("n0")!, "t", measuring(4e6).snapshot(0), { revision });
     expect(settle(log)).toEqual(["lost", "assign"]);
     log.snapshot("n0", epochs.get("n0")!, "t", measuring(4e6).snapshot(0), { final: true, revision });
@@ -157,7 +157,7 @@ describe("takeover", () => {
 
   test("closed by count: what it had not taken moves, and is its overlap_max until it is back", () => {
     const { log, epochs } = started({ type: "avalanche", requests: 100 }, 3);
-    const revision = log.state.runs.get("t")!.config.command_seq;
+    const revision = log.state.runs.get("t")!.config_offset;
     const { recorder, snapshot } = measuring(null);
     for (let i = 0; i < 40; i++) {
       recorder.scheduled(i);

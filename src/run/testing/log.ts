@@ -106,7 +106,7 @@ export function script(): Script {
         epoch,
         seq,
         final,
-        revision: revision ?? self.state.runs.get(test_id)?.config.command_seq ?? 1,
+        revision: revision ?? self.state.runs.get(test_id)?.config_offset ?? 1,
         ...(end_reason && { end_reason }),
         ...measured,
       });
