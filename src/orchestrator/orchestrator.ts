@@ -205,7 +205,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     whileConnected();
     await commander.exclusive(async (send) => {
       if (isArchived(test_id)) return;
-      const body = stopBody(state, test_id, reason);
+      const body = stopBody(state, test_id, reason, moment());
       if (body) await send({ topic: "control", body });
     });
   }

@@ -124,7 +124,8 @@ const assign = command.extend({
 /** The rate of a running test changes for all at once. */
 const retarget = command.extend({ type: z.literal("retarget"), test_id: testId, from_us: tolerantNumber, schedule });
 
-const stop = command.extend({ type: z.literal("stop"), test_id: testId, reason: boundedText(200) });
+/** `t_us`: when, since the schedule's zero (after the trigger): the clock of who stops may not be that of who triggered. */
+const stop = command.extend({ type: z.literal("stop"), test_id: testId, reason: boundedText(200), t_us: tolerantNumber.optional() });
 
 /** A test is over; acknowledges every final named in its basis. Never judged again: replay only reads it. */
 const ended = command.extend({

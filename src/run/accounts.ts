@@ -6,7 +6,7 @@ import type { EndReason } from "../protocol/messages.ts";
 import { ownershipOf, type Owned } from "./ownership.ts";
 import { isBoundless } from "./redistribution.ts";
 import type { NeverSentReason, NodeReport, Totals } from "./report-schema.ts";
-import { memberKey, zeroMs, type Measured, type RunState } from "./state.ts";
+import { memberKey, type Measured, type RunState } from "./state.ts";
 
 /** One member epoch of a run, with all that is known of it. */
 export interface Member {
@@ -193,9 +193,13 @@ function finishedOrDropped({ ok, http_error, network_error, timeout, aborted, dr
   return ok + http_error + network_error + timeout + aborted + dropped;
 }
 
-/** The last moment at which a lost driver's lease can still hold: as if it had heard the leader until the decision. */
-function leaseEndUs(run: RunState, lost: LostCommand): number {
-  return (lost.at_ms + run.config.plan.lease_ms - zeroMs(run)!) * 1000;
+/**
+ * The last moment at which a lost driver's lease can still hold: as if it had heard the leader until the cut (which is
+ * later than the decision), by a clock that is known to its error only.
+ */
+function leaseEndUs(run: RunState, { node_id, cut_us }: LostCommand): number {
+  const clock_error_ms = run.trigger?.members.find((member) => member.node_id === node_id)?.clock_error_ms ?? 0;
+  return cut_us + (run.config.plan.lease_ms + clock_error_ms) * 1000;
 }
 
 /** The sum of accounts; what is unbounded for one is unbounded for all. */

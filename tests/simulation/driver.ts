@@ -23,6 +23,7 @@ export interface SimDriver {
   leave(): void;
   /** Nothing of it waits to be read by anyone. */
   atRest(): boolean;
+  /** It may have taken what it measured with it. */
   everCrashed: boolean;
   left: boolean;
 }
@@ -187,6 +188,8 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
         case "exit":
           world.trace(node_id, () => `exits with ${effect.code}`);
           self.left = true;
+          // What nobody has read yet stays on its disk until it is started again.
+          if (state!.results.length > 0) self.everCrashed = true;
           engine?.engine?.close();
           host.after(LAST_WORDS_MS, () => {
             own.close();

@@ -76,6 +76,8 @@ export interface Link {
   caughtUp(topics: readonly Topic[], then: () => void): void;
   /** The log or the way to it is there again, or gone. */
   changed(): void;
+  /** Nothing of this topic is read meanwhile: its partition's leader is away. */
+  stall(topic: Topic, stalled: boolean): void;
   close(): void;
 }
 
@@ -84,6 +86,7 @@ const RETRY_MS = 100;
 export function createLink(world: World, log: SimLog, host: Host): Link {
   const queues = new Map<Topic, Letter[]>();
   const readings = new Map<Topic, Reading>();
+  const stalled = new Set<Topic>();
   let asked: { topics: readonly Topic[]; then: () => void }[] = [];
   let down_since_ms: number | null = null;
   let closed = false;
@@ -123,11 +126,11 @@ export function createLink(world: World, log: SimLog, host: Host): Link {
   }
 
   function poll(reading: Reading): void {
-    if (reading.polling || closed || !reaches() || reading.position >= log.end(reading.topic)) return;
+    if (stalled.has(reading.topic) || reading.polling || closed || !reaches() || reading.position >= log.end(reading.topic)) return;
     reading.polling = true;
     host.after(log.delay(), () => {
       reading.polling = false;
-      if (closed || !reaches()) return;
+      if (closed || !reaches() || stalled.has(reading.topic)) return;
       const records = (log.records[reading.topic] as LogRecord[]).slice(reading.position);
       reading.position += records.length;
       if (records.length > 0) reading.onRecords(records);
@@ -189,6 +192,11 @@ export function createLink(world: World, log: SimLog, host: Host): Link {
       const again = asked;
       asked = [];
       for (const request of again) ask(request);
+    },
+    stall(topic, on) {
+      if (on) stalled.add(topic);
+      else stalled.delete(topic);
+      self.changed();
     },
     close() {
       closed = true;

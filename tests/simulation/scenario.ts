@@ -1,10 +1,12 @@
 import { parsePlan, type Plan, type PlanInput } from "../../src/plan/plan.ts";
 import type { TargetBehaviour } from "./engine.ts";
+import { TOPICS, type Topic } from "../../src/protocol/topics.ts";
 import type { Random } from "./random.ts";
 
 export type Fault =
   | { type: "crash"; who: string; at_ms: number; for_ms: number | null }
   | { type: "sleep" | "cut"; who: string; at_ms: number; for_ms: number }
+  | { type: "stall"; who: string; topic: Topic; at_ms: number; for_ms: number }
   | { type: "outage"; at_ms: number; for_ms: number }
   | { type: "all_asleep"; at_ms: number; for_ms: number }
   | { type: "leave"; who: string; at_ms: number }
@@ -29,11 +31,11 @@ export interface Scenario {
 }
 
 const FAULTS_FROM_MS = 1_500;
-const FAULTS_UNTIL_MS = 11_000;
-const MOST_FAULTS = 6;
+const FAULTS_UNTIL_MS = 10_000;
+const MOST_FAULTS = 8;
 
 export function writeScenario(random: Random): Scenario {
-  const drivers = Array.from({ length: random.whole(1, 5) }, (_, i) => ({ node_id: `d${i + 1}`, clock_offset_ms: clockOffset(random) }));
+  const drivers = Array.from({ length: random.whole(1, 6) }, (_, i) => ({ node_id: `d${i + 1}`, clock_offset_ms: clockOffset(random) }));
   const orchestrators = [{ node_id: "o1", standby: false, clock_offset_ms: clockOffset(random) }];
   if (random.chance(0.5)) orchestrators.push({ node_id: "o2", standby: true, clock_offset_ms: clockOffset(random) });
   const clean = random.chance(0.5);
@@ -75,7 +77,7 @@ function plan(random: Random, drivers: number): PlanInput {
     on_driver_loss: random.pick(["redistribute", "redistribute", "redistribute", "redistribute", "continue", "stop"] as const),
   };
   const rate_rps = random.pick([3, 10, 17.3, 40]) / Math.sqrt(drivers);
-  const duration_s = random.between(1, 7);
+  const duration_s = random.between(1, 9);
   const kind = random.unit();
   if (kind < 0.6) return { ...base, type: "tsunami", rate_rps: Math.round(rate_rps * 1000) / 1000, duration_s: Math.round(duration_s * 1000) / 1000 };
   if (kind < 0.75) return { ...base, type: "tsunami", delay_ms: random.whole(20, 150), requests: random.whole(5, 60) };
@@ -84,7 +86,7 @@ function plan(random: Random, drivers: number): PlanInput {
 }
 
 function fault(random: Random, drivers: Scenario["drivers"], orchestrators: Scenario["orchestrators"]): Fault {
-  const at_ms = random.between(FAULTS_FROM_MS, FAULTS_UNTIL_MS);
+  const at_ms = random.chance(0.7) ? random.between(3_000, 7_000) : random.between(FAULTS_FROM_MS, FAULTS_UNTIL_MS);
   const driver = random.pick(drivers).node_id;
   const orchestrator = random.pick(orchestrators).node_id;
   const anyone = random.chance(0.65) ? driver : orchestrator;
@@ -95,7 +97,8 @@ function fault(random: Random, drivers: Scenario["drivers"], orchestrators: Scen
   }
   if (kind < 0.38) return { type: "sleep", who: anyone, at_ms, for_ms: random.between(300, 9_000) };
   if (kind < 0.56) return { type: "cut", who: anyone, at_ms, for_ms: random.between(300, 10_000) };
-  if (kind < 0.62) return { type: "outage", at_ms, for_ms: random.between(200, 6_000) };
+  if (kind < 0.59) return { type: "stall", who: anyone, topic: random.pick(TOPICS), at_ms, for_ms: random.between(500, 8_000) };
+  if (kind < 0.63) return { type: "outage", at_ms, for_ms: random.between(200, 6_000) };
   if (kind < 0.65) return { type: "all_asleep", at_ms, for_ms: random.between(400, 6_000) };
   if (kind < 0.72) return { type: "leave", who: driver, at_ms };
   if (kind < 0.78) return { type: "lossy", at_ms, for_ms: random.between(500, 5_000), probability: random.between(0.05, 0.5) };

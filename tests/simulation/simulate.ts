@@ -97,6 +97,12 @@ export function simulate(seed: number, traced = false): Outcome {
         });
         break;
       }
+      case "stall": {
+        const link = who?.link();
+        link?.stall(fault.topic, true);
+        afterwards(() => link?.stall(fault.topic, false));
+        break;
+      }
       case "outage":
         log.up = false;
         linksChanged();
@@ -131,7 +137,7 @@ export function simulate(seed: number, traced = false): Outcome {
           const topic = random.pick(TOPICS);
           const records = log.records[topic];
           if (records.length === 0) continue;
-          const { message } = random.pick(records as { message: never }[]);
+          const { message } = random.pick(records as unknown as { message: never }[]);
           if (isReplayable(topic, message)) log.append(topic, message);
         }
         break;
@@ -170,7 +176,7 @@ export function simulate(seed: number, traced = false): Outcome {
       const run = test_id === null ? undefined : state.runs.get(test_id);
       if (run?.trigger) {
         triggered = true;
-        if (stopping && !run.ended && !run.stop) command(leader, () => stopBody(state, run.test_id, "asked"));
+        if (stopping && !run.ended && !run.stop) command(leader, () => stopBody(state, run.test_id, "asked", leader.moment()));
         return;
       }
       const given_up = test_id !== null && (world.now_ms - made_ms > USER_PATIENCE_MS || run?.replaced || run?.ended);
