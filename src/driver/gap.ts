@@ -19,14 +19,16 @@ export function onGap(turn: Turn, job_id: number, gap_ms: number): void {
   state.job = { ...job, held: { gap_ms, read: state.reads } };
   if (origin === "plain") resume(turn);
   else turn.effects.push({ type: "read_control_to_end", read: state.reads });
-  resumeWithoutLog(turn);
 }
 
 export function onControlRead(turn: Turn, read: number): void {
   if (turn.state.job?.held?.read === read) resume(turn);
 }
 
-/** While the log is away a short gap is no more than the outage itself: the lease holds. A long one waits for the log. */
+/**
+ * To be asked when the state of the log is fresh: what was known of it before the gap says nothing. While it is away a short gap is no more than the
+ * outage itself: the lease holds. A long one waits for the log.
+ */
 export function resumeWithoutLog(turn: Turn): void {
   const { job, bus_connected } = turn.state;
   if (job?.held && !bus_connected && job.held.gap_ms <= HARMLESS_GAP_MS) resume(turn);

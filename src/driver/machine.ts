@@ -78,6 +78,7 @@ function handle(turn: Turn, event: DriverEvent): void {
       break;
     case "tick":
       state.health = event.health;
+      resumeWithoutLog(turn);
       registerAgainWhenLost(turn);
       tickJob(turn);
       repeatResults(turn);
@@ -106,7 +107,6 @@ function onBus(turn: Turn, connected: boolean, reason: string): void {
   state.bus_connected = connected;
   if (connected) log(turn, "info", "bus_back", "the log is there again");
   else log(turn, "warn", "bus_away", `the log is away: ${reason}; what is running goes on`);
-  resumeWithoutLog(turn);
 }
 
 function go(turn: Turn): void {

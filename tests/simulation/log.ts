@@ -24,6 +24,8 @@ export interface SimLog {
   delay(): number;
 }
 
+export const USUAL_DELAYS: SimLog["delays"] = { usual_ms: 8, slow_ms: 300, slow: 0.02 };
+
 export function createLog(world: World, clock_offset_ms: number): SimLog {
   const listeners: ((topic: Topic) => void)[] = [];
   const records = Object.fromEntries(TOPICS.map((topic) => [topic, []])) as unknown as SimLog["records"];
@@ -31,7 +33,7 @@ export function createLog(world: World, clock_offset_ms: number): SimLog {
     records,
     up: true,
     faults: { metrics_lost: 0, twice: 0 },
-    delays: { usual_ms: 8, slow_ms: 300, slow: 0.02 },
+    delays: { ...USUAL_DELAYS },
     append(topic, message) {
       const log = records[topic] as LogRecord[];
       const offset = log.length;

@@ -5,7 +5,7 @@ import { TOPICS } from "../../src/protocol/topics.ts";
 import { check, isReplayable, survivors, type Shown } from "./check.ts";
 import { createSimDriver, type SimDriver } from "./driver.ts";
 import type { Truth } from "./engine.ts";
-import { createLog } from "./log.ts";
+import { createLog, USUAL_DELAYS } from "./log.ts";
 import { createSimOrchestrator, type SimOrchestrator } from "./orchestrator.ts";
 import { writeScenario, type Fault, type Scenario } from "./scenario.ts";
 import { createWorld } from "./world.ts";
@@ -124,9 +124,8 @@ export function simulate(seed: number, traced = false): Outcome {
         afterwards(() => (log.faults.twice = 0));
         break;
       case "slow": {
-        const before = { ...log.delays };
         Object.assign(log.delays, { slow: fault.slow, slow_ms: fault.slow_ms });
-        afterwards(() => Object.assign(log.delays, before));
+        afterwards(() => Object.assign(log.delays, USUAL_DELAYS));
         break;
       }
       case "rubbish":
