@@ -1,7 +1,8 @@
 import type { MessageOf } from "../../src/protocol/codec.ts";
 import type { Control } from "../../src/protocol/control.ts";
 import { TOPICS, type Topic } from "../../src/protocol/topics.ts";
-import { rangeSlot } from "../../src/plan/pacer.ts";
+import { makePacer, rangeLength, rangeSlot } from "../../src/plan/pacer.ts";
+import type { Range } from "../../src/plan/schedule.ts";
 import { isFinal, membersOf } from "../../src/run/accounts.ts";
 import type { Entry } from "../../src/run/entry.ts";
 import { fold } from "../../src/run/fold.ts";
@@ -14,20 +15,8 @@ import type { Truth } from "./engine.ts";
 import type { SimLog } from "./log.ts";
 import type { World } from "./world.ts";
 
-/** What a simulation has shown, for the sums over many. */
-export interface Shown {
-  runs: number;
-  complete: number;
-  lost: number;
-  moved: number;
-  unknown: number;
-  overlap: number;
-  sent: number;
-}
-
 /** Holds a finished simulation against everything that was promised. `truths`: what really happened at the target. */
-export function check(world: World, log: SimLog, truths: readonly Truth[], faithful: boolean): Shown {
-  const shown: Shown = { runs: 0, complete: 0, lost: 0, moved: 0, unknown: 0, overlap: 0, sent: 0 };
+export function check(world: World, log: SimLog, truths: readonly Truth[], faithful: boolean, steady: boolean): void {
   const state = foldAll(log, TOPICS);
   checkAuthority(world, log, state);
   const other = foldAll(log, world.random.shuffled(TOPICS));
@@ -42,23 +31,31 @@ export function check(world: World, log: SimLog, truths: readonly Truth[], faith
       world.fail(`${run.test_id}: the run does not end`);
       continue;
     }
-    shown.runs++;
-    shown.lost += run.lost.size;
-    shown.moved += run.assigns.length;
-    shown.complete += report.complete ? 1 : 0;
-    shown.unknown += report.totals.unknown;
-    shown.overlap += report.totals.overlap;
-    shown.sent += report.totals.sent;
+    tally(world, run, report);
     checkReport(world, run, report, truth);
     checkFinals(world, state, run, truth, faithful);
     checkOwners(world, run);
+    checkMoves(world, run, steady);
     const again = JSON.stringify(reportOf(other, run.test_id));
     if (JSON.stringify(report) !== again) world.fail(`${run.test_id}: the log read in another order gives another report`);
     world.trace("report", () => JSON.stringify({ ...report.totals, complete: report.complete, why: report.incomplete_reasons }));
     for (const node of report.nodes) world.trace("report", () => `${node.node_id}@${node.epoch} ${node.state} ${JSON.stringify(node.totals)}`);
     for (const { node_id, epoch, counts, received } of truth) world.trace("truth", () => `${node_id}@${epoch} received ${received} ${JSON.stringify(counts)}`);
   }
-  return shown;
+}
+
+function tally({ count }: World, run: RunState, report: Report): void {
+  count("runs");
+  if (report.complete) count("complete");
+  if (report.totals.unknown > 0) count("with something unknown");
+  if (report.totals.overlap > 0) count("with overlap");
+  if (report.revision > 1) count("revised after the end");
+  if (run.config.term !== run.ended!.term) count("over several terms");
+  run.lost.forEach(() => count("drivers lost"));
+  run.assigns.forEach(({ from }, i) => {
+    count("takeovers");
+    if (run.assigns.slice(0, i).some(({ moves }) => moves.some((move) => move.node_id === from.node_id && move.epoch === from.epoch))) count("takeovers of what was taken over");
+  });
 }
 
 /** The whole log, one topic after the other: observations need no order, and control is one topic. */
@@ -167,6 +164,33 @@ function checkOwners(world: World, run: RunState): void {
   const twice = owners.findIndex((count) => count > 1);
   if (twice >= 0) world.fail(`${run.test_id}: slot ${twice} belongs to several`);
 }
+
+/** What is taken from someone is all that it had left; `steady`: and nothing is left with the dead (nothing hindered the leader). */
+function checkMoves(world: World, run: RunState, steady: boolean): void {
+  const { schedule } = run.config;
+  if (schedule.kind === "closed") return;
+  const pacer = makePacer(schedule);
+  const left = (range: Range, cut_us: number) => rangeLength(range, schedule.slots) - pacer.rangeDueBefore(range, cut_us);
+  run.assigns.forEach(({ from, kept, cut_us }, i) => {
+    const before = ownershipOf({ ...run, assigns: run.assigns.slice(0, i) }).get(`${from.node_id}@${from.epoch}`);
+    for (const { range, moved } of before?.owned ?? []) {
+      const named = kept.some(({ range_id }) => range_id === range.range_id);
+      if (!named && !moved && left(range, cut_us) > 0) world.fail(`${run.test_id}: ${left(range, cut_us)} slots of ${range.range_id} stay with ${from.node_id}, which is gone`);
+    }
+  });
+  if (!steady || run.stop || run.config.plan.on_driver_loss !== "redistribute") return;
+  const ownership = ownershipOf(run);
+  const end_us = [...ownership].filter(([key]) => !run.lost.has(key)).map(([, { owned }]) => Math.max(...owned.map(({ range, kept }) => (kept > 0 ? pacer.dueUs(rangeSlot(range, kept - 1)) : 0))));
+  for (const [key, { cut_us }] of run.lost) {
+    if (!end_us.some((last_us) => last_us > cut_us + SURELY_ALIVE_US)) continue;
+    for (const { range, moved } of ownership.get(key)?.owned ?? []) {
+      if (!moved && left(range, cut_us + SURELY_ALIVE_US) > 0) world.fail(`${run.test_id}: ${range.range_id} stays with ${key}, which is lost`);
+    }
+  }
+}
+
+/** Whoever still has to send this long after a cut is there to take over. */
+const SURELY_ALIVE_US = 2e6;
 
 /** Any record that was there before. */
 export function isReplayable(topic: Topic, message: MessageOf[Topic] | null): boolean {

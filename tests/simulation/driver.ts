@@ -9,6 +9,7 @@ import { createLink, type Link, type LogRecord, type SimLog } from "./log.ts";
 import { createHost, type Host, type World } from "./world.ts";
 
 const TICK_MS = 100;
+const COUNTED = new Set(["gap", "lost", "lease_expired", "command_refused", "late_start", "left"]);
 const LAST_WORDS_MS = 400;
 /** The dead-man's switch is judged each tick, by clocks known to some ms, and a beat may have been slow. */
 const LEASE_SLACK_MS = 1_500;
@@ -75,6 +76,7 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
       },
       [...disk.values()],
     );
+    const finals = new Map<string, number>();
 
     function dispatch(event: DriverEvent): void {
       events.push(event);
@@ -117,6 +119,8 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
         case "publish_metrics": {
           const { key, message } = effect;
           world.trace(node_id, () => `report ${message.test_id} seq ${message.seq}${message.final ? ` FINAL ${message.end_reason} rev ${message.revision}` : ""} sent ${message.counts.sent}`);
+          if (message.final && (finals.get(key) ?? message.seq) < message.seq) world.count(`another final (${message.end_reason})`);
+          if (message.final) finals.set(key, message.seq);
           put(key, "metrics", message, () => dispatch({ type: "published", key, seq: message.seq }));
           break;
         }
@@ -159,10 +163,12 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
         case "assign":
           world.trace(node_id, () => `takes over ${effect.ranges.map(({ range_id }) => range_id).join(" ")}`);
           running?.assign(effect.ranges);
+          world.count("inherited");
           break;
         case "resume":
           world.trace(node_id, () => "resumes");
           running?.resume();
+          world.count("resumed after a gap");
           break;
         case "read_control_to_end": {
           const { read } = effect;
@@ -189,7 +195,7 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
           world.trace(node_id, () => `exits with ${effect.code}`);
           self.left = true;
           // What nobody has read yet stays on its disk until it is started again.
-          if (state!.results.length > 0) self.everCrashed = true;
+          if (disk.size > 0) self.everCrashed = true;
           engine?.engine?.close();
           host.after(LAST_WORDS_MS, () => {
             own.close();
@@ -198,6 +204,7 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
           break;
         case "log":
           world.trace(node_id, () => `${effect.code}: ${effect.message}`);
+          if (COUNTED.has(effect.code)) world.count(effect.code);
           break;
       }
     }

@@ -1,5 +1,4 @@
 import { parseArgs } from "node:util";
-import type { Shown } from "./check.ts";
 import { simulate } from "./simulate.ts";
 
 // node scripts/launch.js tests/simulation/run.ts --seeds 10000 [--from 1]      many seeds; the first that fails is shown
@@ -15,15 +14,15 @@ const { values } = parseArgs({
 });
 
 const began_ms = performance.now();
-const sum: Shown = { runs: 0, complete: 0, lost: 0, moved: 0, unknown: 0, overlap: 0, sent: 0 };
+const sum = new Map<string, number>();
 const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 let failed = 0;
 let world_ms = 0;
 for (let seed = first; seed < first + count; seed++) {
-  const { failures, lines, shown, took_ms } = simulate(seed, values.trace && count === 1);
+  const { failures, lines, counts, took_ms } = simulate(seed, values.trace && count === 1);
   for (const line of lines) console.log(line);
-  for (const key of Object.keys(sum) as (keyof Shown)[]) sum[key] += shown[key];
+  for (const [what, times] of counts) sum.set(what, (sum.get(what) ?? 0) + times);
   world_ms += took_ms;
   if (failures.length === 0) continue;
   failed++;
@@ -35,8 +34,6 @@ for (let seed = first; seed < first + count; seed++) {
   }
 }
 const took_s = (performance.now() - began_ms) / 1000;
-console.log(
-  `${count} seeds, ${failed} failed, ${took_s.toFixed(1)} s (${(world_ms / 3.6e6).toFixed(1)} h of simulated time): ${sum.runs} runs, ` +
-    `${sum.complete} complete, ${sum.lost} drivers lost, ${sum.moved} takeovers, ${sum.sent} requests, ${sum.unknown} unknown, ${sum.overlap} overlap`,
-);
+console.log(`${count} seeds, ${failed} failed, ${took_s.toFixed(1)} s, ${(world_ms / 3.6e6).toFixed(1)} h of simulated time`);
+console.log([...sum].sort((a, b) => b[1] - a[1]).map(([what, times]) => `  ${String(times).padStart(7)} ${what}`).join("\n"));
 process.exitCode = failed > 0 ? 1 : 0;

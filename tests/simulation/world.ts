@@ -17,6 +17,9 @@ export interface World {
   fail(what: string): void;
   readonly failures: string[];
   trace(who: string, what: () => string): void;
+  /** Something worth knowing that it happened, over many seeds. */
+  count(what: string): void;
+  readonly counts: Map<string, number>;
   readonly lines: string[];
 }
 
@@ -62,6 +65,10 @@ export function createWorld(seed: number, traced: boolean): World {
     now_ms: 0,
     failures: [],
     lines: [],
+    counts: new Map(),
+    count(what) {
+      self.counts.set(what, (self.counts.get(what) ?? 0) + 1);
+    },
     at(at_ms, act) {
       push({ at_ms: Math.max(at_ms, self.now_ms), order: order++, act });
     },
