@@ -53,7 +53,7 @@ export function createClosedLoop(
 
   function turn(): void {
     let now_us = time.now();
-    if (Number.isNaN(start_offset_us)) start_offset_us = Math.max(0, now_us);
+    if (Number.isNaN(start_offset_us) && now_us >= begin_us) start_offset_us = Math.max(0, now_us);
     const may_send = guard.maySend(now_us);
     let wake_us = may_send ? window_us : Infinity;
     for (let sent = 0; may_send && waiting > 0 && !over(now_us); sent++) {

@@ -115,11 +115,12 @@ export function createSimEngine(options: {
       next_us = may_send ? source.next_us : Infinity;
       if (backlog.length > 0) next_us = Math.min(next_us, end_us);
     } else {
-      while (may_send && free > 0 && !over()) {
+      while (may_send && t_us >= 0 && free > 0 && !over()) {
         counts.scheduled++;
         send();
       }
-      if (schedule.window_us !== null) next_us = schedule.window_us;
+      if (t_us < 0) next_us = 0;
+      else if (schedule.window_us !== null) next_us = schedule.window_us;
     }
     wakeAt(over() ? Infinity : Math.min(next_us, guard.wakeBefore(t_us)));
     settle();
@@ -131,6 +132,7 @@ export function createSimEngine(options: {
   }
 
   function send(): void {
+    if (now_us() < 0) world.fail("sends before the schedule's zero");
     onSend();
     counts.sent++;
     in_flight++;

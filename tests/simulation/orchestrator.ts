@@ -33,6 +33,7 @@ export interface SimOrchestrator {
 export interface OrchestratorSurroundings {
   world: World;
   log: SimLog;
+  /** A leader shows that it lives. */
   onBeat: () => void;
 }
 
@@ -240,6 +241,7 @@ export function createSimOrchestrator(surroundings: OrchestratorSurroundings, no
       const readBack = (offset: number) => reached(decision.topic, offset, () => sendAll(rest, then));
       if (decision.topic === "control") {
         world.trace(node_id, () => `decides ${describe(decision.body)}`);
+        onBeat();
         const command_seq = current.leadership.command_seq + 1;
         own.append("control", { ...decision.body, term, owner, command_seq, at_ms: host.now_ms() }, readBack);
       } else if (decision.topic === "trigger") own.append("trigger", decision.message, readBack);

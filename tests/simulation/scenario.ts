@@ -49,6 +49,11 @@ export function writeScenario(random: Random): Scenario {
     hang: clean ? 0 : 0.02,
   };
   const faults = Array.from({ length: random.whole(0, MOST_FAULTS) }, () => fault(random, drivers, orchestrators));
+  // A leader that sleeps for longer than a standby waits wakes up as one that no longer leads.
+  if (orchestrators.length > 1 && random.chance(0.4)) {
+    const type = random.pick(["sleep", "cut"] as const);
+    faults.push({ type, who: "o1", at_ms: random.between(2_500, 7_000), for_ms: random.between(3_500, 9_000) });
+  }
   const calm_at_ms = Math.max(0, ...faults.map((one) => one.at_ms + ("for_ms" in one ? (one.for_ms ?? 0) : 0)));
   return {
     drivers,
