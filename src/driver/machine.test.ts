@@ -328,10 +328,10 @@ describe("a run", () => {
 
   it("does not crash on what this version cannot do", () => {
     const { node, leader } = running();
-    expect(logged(node.control(leader.assign("t1", { node_id: "d2", epoch: 3 })))).toEqual([]);
-    expect(logged(node.control(leader.assign("t1", { node_id: "d1", epoch: 7 })))).toEqual(["unsupported"]);
+    const { term, owner, command_seq, at_ms, schedule } = leader.config("t2", PLAN, ME);
+    const retarget = { type: "retarget" as const, term, owner, command_seq, at_ms, test_id: "t1", from_us: 0, schedule };
+    expect(logged(node.control(retarget))).toEqual(["unsupported"]);
     expect(node.phase()).toBe("running");
-    expect(reports(node.progress())[0]!.revision).toBe(1);
   });
 
   it("publishes what it had when its engine breaks, but not as a final", () => {
