@@ -25,6 +25,8 @@ export interface Scenario {
   target: TargetBehaviour;
   /** The user wants the test from then on. */
   wanted_at_ms: number;
+  /** One after the other. */
+  runs: number;
   faults: Fault[];
   /** From then on nothing goes wrong any more. */
   calm_at_ms: number;
@@ -61,6 +63,7 @@ export function writeScenario(random: Random): Scenario {
     log_clock_offset_ms: random.between(-3_000, 3_000),
     plan: parsePlan(plan(random, drivers.length)),
     target,
+    runs: random.chance(0.25) ? 2 : 1,
     wanted_at_ms: random.between(1_200, 2_500),
     faults: faults.sort((a, b) => a.at_ms - b.at_ms),
     calm_at_ms,

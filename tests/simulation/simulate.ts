@@ -162,13 +162,14 @@ export function simulate(seed: number, traced = false): Outcome {
     let asked = false;
     let triggered = false;
     let stopping = false;
+    let runs_left = scenario.runs - 1;
 
     function asksAt(delay_ms: number): void {
       world.at(world.now_ms + delay_ms, ask);
     }
 
     function ask(): void {
-      if (triggered && !stopping) return;
+      if (triggered && !stopping && runs_left === 0) return;
       asksAt(USER_POLL_MS);
       const leader = [...orchestrators.values()].find((one) => one.leads() && !one.host.asleep && one.link()?.connected());
       if (!leader || asked) return;
@@ -176,6 +177,12 @@ export function simulate(seed: number, traced = false): Outcome {
       const run = test_id === null ? undefined : state.runs.get(test_id);
       if (run?.trigger) {
         triggered = true;
+        if (run.ended && runs_left > 0) {
+          runs_left--;
+          triggered = false;
+          test_id = null;
+          return;
+        }
         if (stopping && !run.ended && !run.stop) command(leader, () => stopBody(state, run.test_id, "asked", leader.moment()));
         return;
       }
@@ -214,7 +221,7 @@ export function simulate(seed: number, traced = false): Outcome {
         stopping = true;
         asksAt(0);
       },
-      isDone: () => triggered,
+      isDone: () => triggered && runs_left === 0,
     };
   }
 
@@ -229,7 +236,7 @@ export function simulate(seed: number, traced = false): Outcome {
     return world.now_ms - rested_ms > REST_MS;
   }
 
-  world.run(Math.max(scenario.calm_at_ms, scenario.wanted_at_ms + 10_000) + BOUND_MS, done);
+  world.run(Math.max(scenario.calm_at_ms, scenario.wanted_at_ms + 10_000) + scenario.runs * BOUND_MS, done);
   if (world.failures.length === 0 && !done()) world.fail("it does not come to rest");
   noteSurvivors(drivers.values(), truths);
   check(world, log, truths, faithful, isSteady(scenario));
