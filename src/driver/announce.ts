@@ -93,6 +93,8 @@ export function clockOf({ delays }: NodeState): { term: number; delay_ms: number
 export interface LeaderHeartbeat {
   term: number;
   state: "leader" | "standby" | "left";
+  /** Its last command when it said this. */
+  command_seq?: number | undefined;
   timestamp_ms: number;
   received_ms: number;
 }
@@ -108,13 +110,16 @@ export function hearOrchestrator({ state }: Turn, heartbeat: LeaderHeartbeat): v
   state.leader_heard_ms = Math.max(state.leader_heard_ms, received_ms);
   const earlier = term === state.delays.term ? state.delays.ms : [];
   state.delays = { term, ms: [...earlier, received_ms - timestamp_ms].slice(-DELAYS_KEPT) };
-  renewLease(state, term, timestamp_ms);
+  renewLease(state, heartbeat);
 }
 
-/** Until = when the leader was alive, on this clock, + lease_ms. Only the current term's leader counts. */
-function renewLease(state: NodeState, term: number, timestamp_ms: number): void {
+/**
+ * Until = when the leader was alive, on this clock, + lease_ms. Only the current term's leader counts, and only what it
+ * says to those who have read its commands: one of them may say that this driver is lost.
+ */
+function renewLease(state: NodeState, { term, timestamp_ms, command_seq = 0 }: LeaderHeartbeat): void {
   const { job, finished } = state;
-  if (term !== state.authority.term) return;
+  if (term !== state.authority.term || command_seq > state.authority.command_seq) return;
   const renewed = (start: Start): Start => {
     const { lease } = start;
     if (!lease) return start;

@@ -258,8 +258,8 @@ export function startDriver(options: DriverOptions): Driver {
       listen("register", "end", ({ node_id, boot_id }, { offset }) => dispatch({ type: "registered", node_id, boot_id, offset })),
       listen("heartbeat", "end", (message) => {
         if (message.kind !== "orchestrator") return;
-        const { term, state, timestamp } = message;
-        dispatch({ type: "orchestrator_heartbeat", term, state, timestamp_ms: timestamp, received_ms: clock.now_ms() });
+        const { term, state, timestamp, command_seq } = message;
+        dispatch({ type: "orchestrator_heartbeat", term, state, command_seq, timestamp_ms: timestamp, received_ms: clock.now_ms() });
       }),
       listen("test_config", "end", (message, { offset }, after_start) => {
         dispatch({ type: "test_config", message, offset, after_start });

@@ -32,7 +32,7 @@ export type DriverEvent =
   /** `control` was read to the end once. */
   | { type: "caught_up" }
   | { type: "control"; command: Control; offset: number }
-  | { type: "orchestrator_heartbeat"; term: number; state: "leader" | "standby" | "left"; timestamp_ms: number; received_ms: number }
+  | { type: "orchestrator_heartbeat"; term: number; state: "leader" | "standby" | "left"; command_seq?: number | undefined; timestamp_ms: number; received_ms: number }
   /** `after_start`: appended after this node began to listen. */
   | { type: "test_config"; message: TestConfig; offset: number; after_start: boolean }
   | { type: "trigger"; message: Trigger; after_start: boolean }

@@ -53,6 +53,7 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
     const own = (link = createLink(world, log, host));
     const events: DriverEvent[] = [];
     let handling = false;
+    let before: NodeState | null = null;
     let engine: { job_id: number; epoch: number; engine: SimEngine | null } | null = null;
     const waiting = new Map<string, { topic: Topic; message: object; onPublished: () => void }>();
     const sending = new Set<string>();
@@ -83,6 +84,7 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
       if (handling) return;
       handling = true;
       for (let next = events.shift(); next; next = events.shift()) {
+        before = state;
         const result = step(state!, next, host.now_ms());
         state = result.state;
         for (const effect of result.effects) perform(effect);
@@ -195,7 +197,7 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
           world.trace(node_id, () => `exits with ${effect.code}`);
           self.left = true;
           // What nobody has read yet stays on its disk until it is started again.
-          if (disk.size > 0) self.everCrashed = true;
+          if (disk.size > 0 || before?.job) self.everCrashed = true;
           engine?.engine?.close();
           host.after(LAST_WORDS_MS, () => {
             own.close();
@@ -251,8 +253,8 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
       own.subscribe("heartbeat", end.heartbeat, (records) => {
         for (const { message } of records) {
           if (message?.kind !== "orchestrator") continue;
-          const { term, timestamp, state: word } = message;
-          dispatch({ type: "orchestrator_heartbeat", term, state: word, timestamp_ms: timestamp, received_ms: host.now_ms() });
+          const { term, timestamp, state: word, command_seq } = message;
+          dispatch({ type: "orchestrator_heartbeat", term, state: word, command_seq, timestamp_ms: timestamp, received_ms: host.now_ms() });
         }
       });
       own.subscribe("test_config", end.test_config, (records) => {

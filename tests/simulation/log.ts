@@ -6,6 +6,8 @@ export interface LogRecord<T extends Topic = Topic> {
   topic: T;
   offset: number;
   timestamp_ms: number;
+  /** The same on the world's clock. */
+  appended_ms: number;
   /** null: rubbish. */
   message: MessageOf[T] | null;
 }
@@ -37,7 +39,7 @@ export function createLog(world: World, clock_offset_ms: number): SimLog {
     append(topic, message) {
       const log = records[topic] as LogRecord[];
       const offset = log.length;
-      log.push({ topic, offset, timestamp_ms: 1_700_000_000_000 + world.now_ms + clock_offset_ms, message });
+      log.push({ topic, offset, timestamp_ms: 1_700_000_000_000 + world.now_ms + clock_offset_ms, appended_ms: world.now_ms, message });
       for (const listener of listeners) listener(topic);
       return offset;
     },

@@ -15,6 +15,9 @@ const HEARTBEAT_MS = 1_000;
 /** A standby takes over after this long without a leader. */
 const SILENCE_MS = 3_000;
 const RESTART_MS = 2_000;
+/** What was said longer ago than the first and since the second was heard, unless the log is slow. */
+const JUST_NOW_MS = 1_200;
+const HEARD_MS = 2_500;
 const BESIDE_CONTROL = ["register", "heartbeat", "metrics", "test_config", "trigger"] as const;
 
 /** An orchestrator: the real fold, decisions and hearing; its shell (one queue of commands, read back) in a few lines. */
@@ -177,7 +180,7 @@ export function createSimOrchestrator(surroundings: OrchestratorSurroundings, no
       const asks = hearing.asked_ms === null;
       if (asks) hearing = askHearing(hearing, asked_ms);
       onBeat();
-      const message = { node_id, heartbeat: "YES" as const, timestamp: asked_ms, role: "orchestrator" as const, term, state: "leader" as const };
+      const message = { node_id, heartbeat: "YES" as const, timestamp: asked_ms, role: "orchestrator" as const, term, state: "leader" as const, command_seq: current.leadership.command_seq };
       own.append("heartbeat", message, (offset) => {
         beating = false;
         if (!asks) return;
@@ -211,7 +214,7 @@ export function createSimOrchestrator(surroundings: OrchestratorSurroundings, no
     function round(): void {
       if (deciding || !leads() || decide(current, moment()).length === 0) return;
       deciding = true;
-      exclusive(() => decide(current, moment()), () => (deciding = false));
+      exclusive(() => decide(current, moment()).slice(0, 1), () => (deciding = false));
     }
 
     /** One job after the other; what a job reads of the state is true when it sends. */
@@ -242,10 +245,21 @@ export function createSimOrchestrator(surroundings: OrchestratorSurroundings, no
       if (decision.topic === "control") {
         world.trace(node_id, () => `decides ${describe(decision.body)}`);
         onBeat();
+        judgeLost(decision.body);
         const command_seq = current.leadership.command_seq + 1;
         own.append("control", { ...decision.body, term, owner, command_seq, at_ms: host.now_ms() }, readBack);
       } else if (decision.topic === "trigger") own.append("trigger", decision.message, readBack);
       else own.append("test_config", decision.message, readBack);
+    }
+
+    /** Nobody is taken for dead who speaks. */
+    function judgeLost(body: CommandBody): void {
+      if (body.type !== "lost" || body.reason !== "silent" || log.delays.slow_ms > 1_000) return;
+      const spoke = log.records.heartbeat.some(({ appended_ms, message }) => {
+        const ago_ms = world.now_ms - appended_ms;
+        return ago_ms > JUST_NOW_MS && ago_ms < HEARD_MS && message?.kind === "driver" && message.node_id === body.node_id && message.epoch === body.epoch;
+      });
+      if (spoke) world.fail(`${body.node_id}@${body.epoch} is declared lost, and has spoken`);
     }
 
     command = (make) => {

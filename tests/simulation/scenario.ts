@@ -56,6 +56,14 @@ export function writeScenario(random: Random): Scenario {
     const type = random.pick(["sleep", "cut"] as const);
     faults.push({ type, who: "o1", at_ms: random.between(2_500, 7_000), for_ms: random.between(3_500, 9_000) });
   }
+  // It may be heard again before it hears what was decided without it.
+  if (random.chance(0.1)) {
+    const who = random.pick(drivers).node_id;
+    const at_ms = random.between(2_500, 4_000);
+    const for_ms = random.between(3_500, 5_000);
+    faults.push({ type: "cut", who, at_ms, for_ms }, { type: "stall", who, topic: "control", at_ms, for_ms: for_ms + random.between(1_000, 9_000) });
+    if (random.chance(0.5)) faults.push({ type: "crash", who, at_ms: at_ms + for_ms + random.between(1_000, 8_000), for_ms: null });
+  }
   const calm_at_ms = Math.max(0, ...faults.map((one) => one.at_ms + ("for_ms" in one ? (one.for_ms ?? 0) : 0)));
   return {
     drivers,
@@ -85,7 +93,7 @@ function plan(random: Random, drivers: number): PlanInput {
     on_driver_loss: random.pick(["redistribute", "redistribute", "redistribute", "redistribute", "continue", "stop"] as const),
   };
   const rate_rps = random.pick([3, 10, 17.3, 40]) / Math.sqrt(drivers);
-  const duration_s = random.between(1, 9);
+  const duration_s = random.chance(0.15) ? random.between(9, 18) : random.between(1, 9);
   const kind = random.unit();
   if (kind < 0.6) return { ...base, type: "tsunami", rate_rps: Math.round(rate_rps * 1000) / 1000, duration_s: Math.round(duration_s * 1000) / 1000 };
   if (kind < 0.75) return { ...base, type: "tsunami", delay_ms: random.whole(20, 150), requests: random.whole(5, 60) };
