@@ -214,7 +214,12 @@ export function onLoadFailed(turn: Turn, job_id: number, message: string): void 
   reportLast(turn, job);
   turn.effects.push({ type: "discard", job_id });
   state.job = null;
-  if (state.wanted && !hasBegun(job)) state.wanted = { ...state.wanted, refused: true };
+  if (!hasBegun(job)) {
+    if (state.wanted) state.wanted = { ...state.wanted, refused: true };
+  } else if (job.wanted.origin === "control" && !state.leaving) {
+    // No final will come. As a newer epoch it makes the older one lost, and others take over.
+    state.fenced = true;
+  }
   registerWhenFree(turn);
 }
 

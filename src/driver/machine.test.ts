@@ -340,7 +340,8 @@ describe("a run", () => {
     const effects = node.send({ type: "load_failed", job_id: 1, message: "broken" });
     expect(logged(effects)).toContain("load_failed");
     expect(reports(effects)).toMatchObject([{ seq: 0, final: false }]);
-    expect(node.phase()).toBe("awaiting_ack");
+    expect(of(effects, "publish_register")).toHaveLength(1);
+    expect(node.phase()).toBe("idle");
   });
 
   it("is ended by a cap on its duration when only a count would end it", () => {

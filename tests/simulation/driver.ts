@@ -22,6 +22,8 @@ export interface SimDriver {
   link(): Link | null;
   boot(): void;
   leave(): void;
+  /** Its load engine fails. */
+  breakEngine(): void;
   /** Nothing of it waits to be read by anyone. */
   atRest(): boolean;
   /** It may have taken what it measured with it. */
@@ -275,9 +277,16 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
     }
 
     leave = () => dispatch({ type: "leave" });
+    breakEngine = () => {
+      if (!state?.job?.start || engine?.engine == null) return;
+      engine.engine.close();
+      self.everCrashed = true;
+      dispatch({ type: "load_failed", job_id: engine.job_id, message: "broken" });
+    };
   }
 
   let leave = () => {};
+  let breakEngine = () => {};
   let onWake = () => {};
   const wake = host.wake;
   host.wake = () => {
@@ -290,6 +299,7 @@ export function createSimDriver(surroundings: DriverSurroundings, node_id: strin
     link: () => link,
     boot,
     leave: () => host.now(() => leave()),
+    breakEngine: () => host.now(() => breakEngine()),
     atRest: () => !host.alive || (state !== null && ["idle", "ready", "left"].includes(phaseOf(state)) && state.results.length === 0),
     everCrashed: false,
     left: false,

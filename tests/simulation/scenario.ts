@@ -9,7 +9,7 @@ export type Fault =
   | { type: "stall"; who: string; topic: Topic; at_ms: number; for_ms: number }
   | { type: "outage"; at_ms: number; for_ms: number }
   | { type: "all_asleep"; at_ms: number; for_ms: number }
-  | { type: "leave"; who: string; at_ms: number }
+  | { type: "leave" | "break"; who: string; at_ms: number }
   | { type: "lossy" | "twice"; at_ms: number; for_ms: number; probability: number }
   | { type: "slow"; at_ms: number; for_ms: number; slow: number; slow_ms: number }
   | { type: "rubbish" | "replay"; at_ms: number; records: number }
@@ -116,7 +116,8 @@ function fault(random: Random, drivers: Scenario["drivers"], orchestrators: Scen
   if (kind < 0.59) return { type: "stall", who: anyone, topic: random.pick(TOPICS), at_ms, for_ms: random.between(500, 8_000) };
   if (kind < 0.63) return { type: "outage", at_ms, for_ms: random.between(200, 6_000) };
   if (kind < 0.65) return { type: "all_asleep", at_ms, for_ms: random.between(400, 6_000) };
-  if (kind < 0.72) return { type: "leave", who: driver, at_ms };
+  if (kind < 0.67) return { type: "break", who: driver, at_ms };
+  if (kind < 0.73) return { type: "leave", who: driver, at_ms };
   if (kind < 0.78) return { type: "lossy", at_ms, for_ms: random.between(500, 5_000), probability: random.between(0.05, 0.5) };
   if (kind < 0.84) return { type: "twice", at_ms, for_ms: random.between(500, 5_000), probability: random.between(0.05, 0.5) };
   if (kind < 0.89) return { type: "slow", at_ms, for_ms: random.between(500, 4_000), slow: random.between(0.1, 0.6), slow_ms: random.pick([100, 400, 1_500]) };

@@ -112,6 +112,9 @@ export function simulate(seed: number, traced = false): Outcome {
           linksChanged();
         });
         break;
+      case "break":
+        if (who && "leave" in who) who.breakEngine();
+        break;
       case "leave":
         if (who && "leave" in who) who.leave();
         break;
