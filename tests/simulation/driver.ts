@@ -20,7 +20,7 @@ const HARMLESS_GAP_MS = 3_000;
 export interface SimDriver {
   readonly host: Host;
   link(): Link | null;
-  boot(): void;
+  readonly boot: () => void;
   leave(): void;
   /** Its load engine fails. */
   breakEngine(): void;

@@ -24,7 +24,7 @@ const BESIDE_CONTROL = ["register", "heartbeat", "metrics", "test_config", "trig
 export interface SimOrchestrator {
   readonly host: Host;
   link(): Link | null;
-  boot(): void;
+  readonly boot: () => void;
   /** It has claimed the current term, as far as it has read. */
   leads(): boolean;
   state(): SystemState;

@@ -18,7 +18,7 @@ export interface World {
   readonly failures: string[];
   trace(who: string, what: () => string): void;
   /** Something worth knowing that it happened, over many seeds. */
-  count(what: string): void;
+  readonly count: (what: string) => void;
   readonly counts: Map<string, number>;
   readonly lines: string[];
 }
@@ -117,7 +117,7 @@ export interface Host {
   boot(): void;
   crash(): void;
   sleep(): void;
-  wake(): void;
+  wake: () => void;
 }
 
 export function createHost(world: World, name: string, clock_offset_ms: number): Host {
