@@ -223,3 +223,14 @@ it("takes over the slots of another on their due times, and goes on after its ow
   expect(second.seq).toBeGreaterThan(final.seq);
   expect(started[0]!.driver.state().phase).toBe("awaiting_ack");
 });
+
+it("holds still after its process was blocked, reads control, and then sends all that was due", async () => {
+  const { started, members } = await prepared(["d1"]);
+  await run(members);
+  await until(() => target.counters().requests_received > 20, "it runs");
+  const blocked_until_ms = performance.now() + 700;
+  while (performance.now() < blocked_until_ms);
+  await until(() => system.finals("t1").length >= 1, "a final");
+  expect(started[0]!.log.codes()).toContain("gap");
+  expect(system.finals("t1")[0]).toMatchObject({ end_reason: "schedule", counts: { scheduled: 200, sent: 200, ok: 200 } });
+});

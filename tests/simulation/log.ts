@@ -71,6 +71,10 @@ interface Reading {
 export interface Link {
   /** Cut: nothing passes in either direction. */
   cut: boolean;
+  /** What it says does not get through; it hears. */
+  mute: boolean;
+  /** It hears nothing; what it says gets through. */
+  deaf: boolean;
   /** What the client believes: an outage takes a moment to be seen. */
   connected(): boolean;
   append<T extends Topic>(topic: T, message: OutgoingOf[T], onAppended?: (offset: number) => void): void;
@@ -101,7 +105,7 @@ export function createLink(world: World, log: SimLog, host: Host): Link {
     const queue = queues.get(topic);
     const letter = queue?.[0];
     if (!queue || !letter || closed) return;
-    if (!reaches()) {
+    if (!reaches() || self.mute) {
       host.after(RETRY_MS, () => send(topic));
       return;
     }
@@ -130,11 +134,11 @@ export function createLink(world: World, log: SimLog, host: Host): Link {
   }
 
   function poll(reading: Reading): void {
-    if (stalled.has(reading.topic) || reading.polling || closed || !reaches() || reading.position >= log.end(reading.topic)) return;
+    if (self.deaf || stalled.has(reading.topic) || reading.polling || closed || !reaches() || reading.position >= log.end(reading.topic)) return;
     reading.polling = true;
     host.after(log.delay(), () => {
       reading.polling = false;
-      if (closed || !reaches() || stalled.has(reading.topic)) return;
+      if (closed || !reaches() || self.deaf || stalled.has(reading.topic)) return;
       const records = (log.records[reading.topic] as LogRecord[]).slice(reading.position);
       reading.position += records.length;
       if (records.length > 0) reading.onRecords(records);
@@ -174,6 +178,8 @@ export function createLink(world: World, log: SimLog, host: Host): Link {
 
   const self: Link = {
     cut: false,
+    mute: false,
+    deaf: false,
     connected: () => reaches() || (down_since_ms !== null && world.now_ms - down_since_ms < notices_ms),
     append(topic, message, onAppended = () => {}) {
       let queue = queues.get(topic);

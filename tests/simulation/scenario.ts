@@ -5,7 +5,7 @@ import type { Random } from "./random.ts";
 
 export type Fault =
   | { type: "crash"; who: string; at_ms: number; for_ms: number | null }
-  | { type: "sleep" | "cut"; who: string; at_ms: number; for_ms: number }
+  | { type: "sleep" | "cut" | "mute" | "deaf"; who: string; at_ms: number; for_ms: number }
   | { type: "stall"; who: string; topic: Topic; at_ms: number; for_ms: number }
   | { type: "outage"; at_ms: number; for_ms: number }
   | { type: "all_asleep"; at_ms: number; for_ms: number }
@@ -112,6 +112,7 @@ function fault(random: Random, drivers: Scenario["drivers"], orchestrators: Scen
     return { type: "crash", who: anyone, at_ms, for_ms };
   }
   if (kind < 0.38) return { type: "sleep", who: anyone, at_ms, for_ms: random.between(300, 9_000) };
+  if (kind < 0.42) return { type: random.pick(["mute", "deaf"] as const), who: anyone, at_ms, for_ms: random.between(1_000, 9_000) };
   if (kind < 0.56) return { type: "cut", who: anyone, at_ms, for_ms: random.between(300, 10_000) };
   if (kind < 0.59) return { type: "stall", who: anyone, topic: random.pick(TOPICS), at_ms, for_ms: random.between(500, 8_000) };
   if (kind < 0.63) return { type: "outage", at_ms, for_ms: random.between(200, 6_000) };

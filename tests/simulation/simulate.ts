@@ -87,13 +87,16 @@ export function simulate(seed: number, traced = false): Outcome {
           for (const one of everyone()) one.host.wake();
         });
         break;
-      case "cut": {
+      case "cut":
+      case "mute":
+      case "deaf": {
+        const { type } = fault;
         const link = who?.link();
         if (!link) return;
-        link.cut = true;
+        link[type] = true;
         link.changed();
         afterwards(() => {
-          link.cut = false;
+          link[type] = false;
           link.changed();
         });
         break;
