@@ -15,8 +15,18 @@ import type { Truth } from "./engine.ts";
 import type { SimLog } from "./log.ts";
 import type { World } from "./world.ts";
 
+/** What a simulation was like, which tells how much may be asked of its end. */
+export interface Circumstances {
+  /** The log has lost nothing that it took. */
+  faithful: boolean;
+  /** Nothing hindered the leader or the log: only drivers died. */
+  steady: boolean;
+  /** Members (node@epoch) whose process lived to the end. */
+  survivors: ReadonlySet<string>;
+}
+
 /** Holds a finished simulation against everything that was promised. `truths`: what really happened at the target. */
-export function check(world: World, log: SimLog, truths: readonly Truth[], faithful: boolean, steady: boolean): void {
+export function check(world: World, log: SimLog, truths: readonly Truth[], circumstances: Circumstances): void {
   const state = foldAll(log, TOPICS);
   checkAuthority(world, log, state);
   const other = foldMixed(world, log);
@@ -33,9 +43,9 @@ export function check(world: World, log: SimLog, truths: readonly Truth[], faith
     }
     tally(world, run, report);
     checkReport(world, run, report, truth);
-    checkFinals(world, state, run, truth, faithful);
+    checkFinals(world, state, run, truth, circumstances);
     checkOwners(world, run);
-    checkMoves(world, run, steady);
+    checkMoves(world, run, circumstances.steady);
     const again = JSON.stringify(reportOf(other, run.test_id));
     if (JSON.stringify(report) !== again) world.fail(`${run.test_id}: the log read in another order gives another report`);
     world.trace("report", () => JSON.stringify({ ...report.totals, complete: report.complete, why: report.incomplete_reasons }));
@@ -148,8 +158,8 @@ function checkBounds(fail: (what: string) => void, who: string, totals: Totals, 
   if (network_error + timeout + aborted + unknown === 0 && overlap_max === 0 && received !== sent) fail(`${who}: ${received} received, ${sent} sent, and nothing is uncertain`);
 }
 
-/** A final tells the truth; and whoever did not die has told it (`faithful`: the log has lost nothing that it took). */
-function checkFinals(world: World, state: SystemState, run: RunState, truth: readonly Truth[], faithful: boolean): void {
+/** A final tells the truth; and whoever did not die has told it. */
+function checkFinals(world: World, state: SystemState, run: RunState, truth: readonly Truth[], { faithful, survivors }: Circumstances): void {
   for (const member of membersOf(run, state.measured.get(run.test_id))) {
     const who = `${run.test_id} ${member.node_id}@${member.epoch}`;
     const own = truth.filter(({ node_id, epoch, counts }) => node_id === member.node_id && epoch === member.epoch && counts.scheduled > 0);
@@ -160,14 +170,11 @@ function checkFinals(world: World, state: SystemState, run: RunState, truth: rea
     if (last && real && counts && (counts.ok !== real.counts.ok || counts.sent !== real.counts.sent || counts.dropped !== real.counts.dropped)) {
       world.fail(`${who}: the final counts ${counts.sent} sent and ${counts.ok} ok, in truth ${real.counts.sent} and ${real.counts.ok}`);
     }
-    if (faithful && real && !survivors.has(`${member.node_id}@${member.epoch}`)) continue;
-    if (faithful && real && !last) world.fail(`${who}: it lives, and its final never came`);
-    if (faithful && real && !isFinal(member) && !member.lost) world.fail(`${who}: its final does not know of all that it was given`);
+    if (!faithful || !real || !survivors.has(`${member.node_id}@${member.epoch}`)) continue;
+    if (!last) world.fail(`${who}: it lives, and its final never came`);
+    if (!isFinal(member) && !member.lost) world.fail(`${who}: its final does not know of all that it was given`);
   }
 }
-
-/** Epochs whose process lived to the end; set by whoever runs the simulation. */
-export const survivors = new Set<string>();
 
 /** Every slot has one owner. */
 function checkOwners(world: World, run: RunState): void {

@@ -2,7 +2,7 @@ import { CommandError, configBody, stopBody, triggerBody } from "../../src/run/c
 import { notReady } from "../../src/run/presence.ts";
 import { phaseOf } from "../../src/run/state.ts";
 import { TOPICS } from "../../src/protocol/topics.ts";
-import { check, isReplayable, survivors } from "./check.ts";
+import { check, isReplayable } from "./check.ts";
 import { createSimDriver, type SimDriver } from "./driver.ts";
 import type { Truth } from "./engine.ts";
 import { createLog, USUAL_DELAYS } from "./log.ts";
@@ -16,7 +16,7 @@ export interface Outcome {
   lines: readonly string[];
   /** How often something worth knowing happened. */
   counts: ReadonlyMap<string, number>;
-  /** ms of the simulated world. */
+  /** ms in the simulated world. */
   took_ms: number;
 }
 
@@ -244,8 +244,7 @@ export function simulate(seed: number, traced = false): Outcome {
 
   world.run(Math.max(scenario.calm_at_ms, scenario.wanted_at_ms + 10_000) + scenario.runs * BOUND_MS, done);
   if (world.failures.length === 0 && !done()) world.fail("it does not come to rest");
-  noteSurvivors(drivers.values(), truths);
-  check(world, log, truths, faithful, isSteady(scenario));
+  check(world, log, truths, { faithful, steady: isSteady(scenario), survivors: survivorsOf(drivers.values(), truths) });
   return { seed, failures: world.failures, lines: world.lines, counts: world.counts, took_ms: world.now_ms };
 }
 
@@ -254,12 +253,7 @@ function isSteady({ faults }: Scenario): boolean {
   return faults.every((fault) => ("who" in fault ? fault.who.startsWith("d") : fault.type === "rubbish"));
 }
 
-function noteSurvivors(drivers: Iterable<SimDriver>, truths: readonly Truth[]): void {
-  survivors.clear();
-  for (const { host, everCrashed } of drivers) {
-    if (everCrashed) continue;
-    for (const { node_id, epoch } of truths) if (node_id === host.name) survivors.add(`${node_id}@${epoch}`);
-  }
+function survivorsOf(drivers: Iterable<SimDriver>, truths: readonly Truth[]): Set<string> {
+  const alive = new Set([...drivers].filter(({ everCrashed }) => !everCrashed).map(({ host }) => host.name));
+  return new Set(truths.filter(({ node_id }) => alive.has(node_id)).map(({ node_id, epoch }) => `${node_id}@${epoch}`));
 }
-
-export type { Scenario };
