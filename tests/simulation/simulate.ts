@@ -248,9 +248,9 @@ export function simulate(seed: number, traced = false): Outcome {
   return { seed, failures: world.failures, lines: world.lines, counts: world.counts, took_ms: world.now_ms };
 }
 
-/** Only drivers die, and the log is as usual. */
+/** Only drivers die, none leaves (a leaver takes nothing over), and the log is as usual. */
 function isSteady({ faults }: Scenario): boolean {
-  return faults.every((fault) => ("who" in fault ? fault.who.startsWith("d") : fault.type === "rubbish"));
+  return faults.every((fault) => fault.type !== "leave" && ("who" in fault ? fault.who.startsWith("d") : fault.type === "rubbish"));
 }
 
 function survivorsOf(drivers: Iterable<SimDriver>, truths: readonly Truth[]): Set<string> {
