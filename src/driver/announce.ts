@@ -1,5 +1,5 @@
 import { PROTOCOL_VERSION } from "../protocol/messages.ts";
-import { ownResults, wireStateOf, type NodeState } from "./state.ts";
+import { ownResults, wireStateOf, type NodeState, type Start } from "./state.ts";
 import { log, type Turn } from "./turn.ts";
 
 /** Heartbeats of the leader among which the fastest tells the one-way delay. */
@@ -95,6 +95,8 @@ export function clockOf({ delays }: NodeState): { term: number; delay_ms: number
 export interface LeaderHeartbeat {
   term: number;
   state: "leader" | "standby" | "left";
+  /** Its last command when it said this. */
+  command_seq?: number | undefined;
   timestamp_ms: number;
   received_ms: number;
 }
@@ -110,15 +112,22 @@ export function hearOrchestrator({ state }: Turn, heartbeat: LeaderHeartbeat): v
   state.leader_heard_ms = Math.max(state.leader_heard_ms, received_ms);
   const earlier = term === state.delays.term ? state.delays.ms : [];
   state.delays = { term, ms: [...earlier, received_ms - timestamp_ms].slice(-DELAYS_KEPT) };
-  renewLease(state, term, timestamp_ms);
+  renewLease(state, heartbeat);
 }
 
-/** Until = when the leader was alive, on this clock, + lease_ms. */
-function renewLease(state: NodeState, term: number, timestamp_ms: number): void {
-  const { job } = state;
-  const lease = job?.start?.lease;
-  if (!job || !job.start || !lease) return;
-  const offset_ms = term === job.start.term ? job.start.clock_offset_ms : (clockOf(state)?.delay_ms ?? 0);
-  const until_ms = Math.max(lease.until_ms, timestamp_ms + offset_ms + lease.lease_ms);
-  state.job = { ...job, start: { ...job.start, lease: { ...lease, until_ms } } };
+/**
+ * Until = when the leader was alive, on this clock, + lease_ms. Only the current term's leader counts, and only what it
+ * says to those who have read its commands: one of them may say that this driver is lost.
+ */
+function renewLease(state: NodeState, { term, timestamp_ms, command_seq = 0 }: LeaderHeartbeat): void {
+  const { job, finished } = state;
+  if (term !== state.authority.term || command_seq > state.authority.command_seq) return;
+  const renewed = (start: Start): Start => {
+    const { lease } = start;
+    if (!lease) return start;
+    const offset_ms = term === start.term ? start.clock_offset_ms : (clockOf(state)?.delay_ms ?? 0);
+    return { ...start, lease: { ...lease, until_ms: Math.max(lease.until_ms, timestamp_ms + offset_ms + lease.lease_ms) } };
+  };
+  if (job?.start) state.job = { ...job, start: renewed(job.start) };
+  if (finished) state.finished = { ...finished, start: renewed(finished.start) };
 }

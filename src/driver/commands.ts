@@ -1,9 +1,10 @@
 import type { Control, ControlOf } from "../protocol/control.ts";
 import { afterCommand, refusalOf } from "./authority.ts";
 import { specOfConfig } from "./job.ts";
-import { armIfTriggered, declineStart, fence, leave, stopJob } from "./lifecycle.ts";
+import { inherit } from "./inherit.ts";
+import { armIfTriggered, declineStart, fence, leave, letGoOfFinished, stopJob } from "./lifecycle.ts";
 import { acknowledge } from "./results.ts";
-import { hasBegun, type NodeState, type Start, type Wanted } from "./state.ts";
+import { isOpen, isRunning, type NodeState, type Start } from "./state.ts";
 import { log, type Turn } from "./turn.ts";
 
 const SEEN_KEPT = 1_000;
@@ -38,14 +39,17 @@ export function onControl(turn: Turn, command: Control, offset: number): void {
       // Triggered, but not ready yet: its final is waited for.
       if (isOpen(state.wanted, command.test_id) && state.wanted.start) declineStart(turn, state.wanted, "stopped");
       dropOpen(state, command.test_id);
+      if (state.finished?.wanted.test_id === command.test_id) letGoOfFinished(turn);
       if (isRunning(state, command.test_id)) stopJob(turn, "stopped");
       break;
     case "ended":
       onEnded(turn, command);
       break;
     case "assign":
+      inherit(turn, command, offset);
+      break;
     case "retarget":
-      onUnsupported(turn, command);
+      onRetarget(turn, command);
       break;
   }
 }
@@ -55,14 +59,6 @@ export function isNew(state: NodeState, test_id: string): boolean {
   if (state.seen.includes(test_id)) return false;
   state.seen = [...state.seen.slice(-(SEEN_KEPT - 1)), test_id];
   return true;
-}
-
-function isRunning({ job }: NodeState, test_id: string): boolean {
-  return hasBegun(job) && job.wanted.origin === "control" && job.wanted.test_id === test_id;
-}
-
-function isOpen(wanted: Wanted | null, test_id: string): wanted is Wanted {
-  return wanted !== null && wanted.origin === "control" && wanted.test_id === test_id;
 }
 
 function dropOpen(state: NodeState, test_id: string): void {
@@ -83,7 +79,8 @@ function onConfig(turn: Turn, command: ControlOf<"config">, offset: number): voi
           origin: "control",
           test_id,
           offset,
-          revision: command.command_seq,
+          revision: offset,
+          inherited: [],
           lease_ms: command.plan.lease_ms,
           spec: specOfConfig(command, member),
           start: null,
@@ -141,19 +138,14 @@ export function superseded(turn: Turn): void {
 function onEnded(turn: Turn, command: ControlOf<"ended">): void {
   const { state } = turn;
   acknowledge(turn, command);
+  if (state.finished?.wanted.test_id === command.test_id) letGoOfFinished(turn);
   dropOpen(state, command.test_id);
   if (!isRunning(state, command.test_id) || !state.job) return;
   state.job = { ...state.job, ended: true };
   stopJob(turn, "stopped");
 }
 
-function onUnsupported(turn: Turn, command: ControlOf<"assign"> | ControlOf<"retarget">): void {
-  const { state } = turn;
-  if (!isRunning(state, command.test_id)) return;
-  const { node_id } = state.options;
-  const concerns = command.type === "retarget" || command.moves.some((move) => move.node_id === node_id);
-  if (!concerns) return;
-  log(turn, "warn", "unsupported", `this version cannot ${command.type} a running test: it goes on as it was`, {
-    test_id: command.test_id,
-  });
+function onRetarget(turn: Turn, { test_id }: ControlOf<"retarget">): void {
+  if (!isRunning(turn.state, test_id)) return;
+  log(turn, "warn", "unsupported", "this version cannot retarget a running test: it goes on as it was", { test_id });
 }

@@ -201,3 +201,39 @@ it("publishes after a crash what it had kept, and keeps it no longer once it is 
     rmSync(data_dir, { recursive: true });
   }
 });
+
+it("takes over the slots of another on their due times, and goes on after its own schedule is done", async () => {
+  const { started, members } = await prepared(["d1"], {}, {});
+  const ghost = { node_id: "ghost", epoch: 999 };
+  await system.put("control", system.leader.config("t2", plan(), [...members, ghost]));
+  await until(() => system.isReady("d1", "t2"), "ready");
+  const start_at = system.clock.now_ms() + 150;
+  await system.put("control", system.leader.trigger("t2", start_at, [...members, ghost]));
+  await until(() => target.counters().requests_received > 50, "it runs");
+  const assigned = await system.put("control", system.leader.assign("t2", members[0]!));
+  await until(() => system.finals("t2").length >= 1, "a final");
+  const final = system.finals("t2")[0]!;
+  expect(final).toMatchObject({ revision: assigned, end_reason: "schedule", counts: { scheduled: 400, waiting: 0, in_flight: 0 } });
+  // Of the 200 slots some were due before it read of them.
+  expect(final.counts.dropped).toBeGreaterThan(0);
+  expect(final.counts.ok).toBe(400 - final.counts.dropped);
+  expect(target.counters().requests_received).toBe(final.counts.sent);
+  // Given once more after its final: all are past their time; the next final knows of them.
+  const again = await system.put("control", { ...system.leader.assign("t2", members[0]!) });
+  await until(() => system.finals("t2").some(({ revision }) => revision === again), "another final");
+  const second = system.finals("t2").at(-1)!;
+  expect(second.counts).toMatchObject({ scheduled: 600, sent: final.counts.sent, dropped: final.counts.dropped + 200 });
+  expect(second.seq).toBeGreaterThan(final.seq);
+  expect(started[0]!.driver.state().phase).toBe("awaiting_ack");
+});
+
+it("holds still after its process was blocked, reads control, and then sends all that was due", async () => {
+  const { started, members } = await prepared(["d1"]);
+  await run(members);
+  await until(() => target.counters().requests_received > 20, "it runs");
+  const blocked_until_ms = performance.now() + 700;
+  while (performance.now() < blocked_until_ms);
+  await until(() => system.finals("t1").length >= 1, "a final");
+  expect(started[0]!.log.codes()).toContain("gap");
+  expect(system.finals("t1")[0]).toMatchObject({ end_reason: "schedule", counts: { scheduled: 200, sent: 200, ok: 200 } });
+});

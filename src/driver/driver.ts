@@ -74,6 +74,7 @@ export function startDriver(options: DriverOptions): Driver {
   const rejected = new Set<string>();
   let records_rejected = 0;
   let over = false;
+  let control: Subscription | null = null;
   let ticking: NodeJS.Timeout | undefined;
   let resolveStopped: (result: { code: number }) => void = () => {};
   const stopped = new Promise<{ code: number }>((resolve) => (resolveStopped = resolve));
@@ -147,6 +148,15 @@ export function startDriver(options: DriverOptions): Driver {
       case "snapshot":
         load.snapshot(effect.job_id);
         break;
+      case "assign":
+        load.assign(effect.job_id, effect.ranges);
+        break;
+      case "resume":
+        load.resume(effect.job_id);
+        break;
+      case "read_control_to_end":
+        void readControl(effect.read);
+        break;
       case "stop":
         load.stop(effect.job_id, effect.grace_ms);
         break;
@@ -166,6 +176,10 @@ export function startDriver(options: DriverOptions): Driver {
         log[effect.level](effect.code, { node_id, ...effect.fields }, effect.message);
         break;
     }
+  }
+
+  async function readControl(read: number): Promise<void> {
+    if ((await persist(() => control!.caughtUp().then(() => true))) !== null) dispatch({ type: "control_read", read });
   }
 
   function tick(): void {
@@ -245,23 +259,24 @@ export function startDriver(options: DriverOptions): Driver {
     store = await opening;
     if (over) return;
     state = initialState(state.options, store.load());
-    const [control] = await Promise.all([
+    const [reading] = await Promise.all([
       listen("control", "earliest", (command, { offset }) => dispatch({ type: "control", command, offset })),
       listen("register", "end", ({ node_id, boot_id }, { offset }) => dispatch({ type: "registered", node_id, boot_id, offset })),
       listen("heartbeat", "end", (message) => {
         if (message.kind !== "orchestrator") return;
-        const { term, state, timestamp } = message;
-        dispatch({ type: "orchestrator_heartbeat", term, state, timestamp_ms: timestamp, received_ms: clock.now_ms() });
+        const { term, state, timestamp, command_seq } = message;
+        dispatch({ type: "orchestrator_heartbeat", term, state, command_seq, timestamp_ms: timestamp, received_ms: clock.now_ms() });
       }),
       listen("test_config", "end", (message, { offset }, after_start) => {
         dispatch({ type: "test_config", message, offset, after_start });
       }),
       listen("trigger", "end", (message, _record, after_start) => dispatch({ type: "trigger", message, after_start })),
     ]);
-    if (over || !control) return;
+    if (over || !reading) return;
+    control = reading;
     dispatch({ type: "begin" });
     ticking = setInterval(tick, TICK_MS);
-    if ((await persist(() => control.caughtUp().then(() => true))) !== null) dispatch({ type: "caught_up" });
+    if ((await persist(() => reading.caughtUp().then(() => true))) !== null) dispatch({ type: "caught_up" });
   }
 
   void boot().catch((error: unknown) => {

@@ -40,6 +40,7 @@ function prepare(turn: Turn, wanted: Wanted): void {
     giveUp(turn, wanted);
     return;
   }
+  letGoOfFinished(turn);
   state.jobs += 1;
   state.job = {
     job_id: state.jobs,
@@ -52,6 +53,7 @@ function prepare(turn: Turn, wanted: Wanted): void {
     next_snapshot_ms: 0,
     end_reason: "schedule",
     stopped: false,
+    held: null,
     ended: false,
     last: null,
   };
@@ -113,6 +115,7 @@ export function armIfTriggered(turn: Turn): void {
   state.wanted = null;
   log(turn, "info", "armed", `${wanted.test_id} starts`, { test_id: wanted.test_id, in_ms: Math.round(start.start_ms - now_ms) });
   turn.effects.push({ type: "start", job_id: job.job_id, zero_ms: start.start_ms + wanted.spec.warmup_ms });
+  if (wanted.inherited.length > 0) turn.effects.push({ type: "assign", job_id: job.job_id, ranges: [...wanted.inherited] });
 }
 
 /** Does not start what it was told to start: says so with a final report of nothing. */
@@ -128,7 +131,7 @@ export function declineStart(turn: Turn, wanted: Wanted, reason: "late_start" | 
   state.wanted = null;
   if (state.epoch === null) return;
   const nothing = { wanted, epoch: state.epoch, next_seq: 0, ended: false };
-  reportFinal(turn, nothing, emptySnapshot(wanted.spec.ranges), reason);
+  reportFinal(turn, nothing, emptySnapshot([...wanted.spec.ranges, ...wanted.inherited]), reason);
 }
 
 /** Sends nothing from now on; what is in flight gets its grace. */
@@ -140,11 +143,20 @@ export function stopJob(turn: Turn, reason: EndReason): void {
   turn.effects.push({ type: "stop", job_id: job.job_id, grace_ms: GRACE_MS });
 }
 
+/** Nothing more will be asked of the job that has finished. */
+export function letGoOfFinished(turn: Turn): void {
+  const { finished } = turn.state;
+  if (!finished) return;
+  turn.effects.push({ type: "discard", job_id: finished.job_id });
+  turn.state.finished = null;
+}
+
 /** This registration is lost: nothing is sent any more, what was measured is reported, then it registers again. */
 export function fence(turn: Turn): void {
   const { state } = turn;
   state.fenced = true;
   if (state.wanted?.start) state.wanted = null;
+  letGoOfFinished(turn);
   if (hasBegun(state.job)) stopJob(turn, "stopped");
   else registerWhenFree(turn);
 }
@@ -162,6 +174,7 @@ export function leave(turn: Turn, code: number): void {
   state.leaving = { since_ms: now_ms, code, released: false };
   if (state.wanted?.start) declineStart(turn, state.wanted, "left");
   state.wanted = null;
+  letGoOfFinished(turn);
   if (hasBegun(state.job)) stopJob(turn, "left");
 }
 
@@ -185,7 +198,9 @@ export function onFinished(turn: Turn, job_id: number, snapshot: Snapshot): void
   if (!hasBegun(job) || job.job_id !== job_id) return;
   state.job = null;
   reportFinal(turn, job, snapshot, job.end_reason);
-  const { test_id } = job.wanted;
+  const { test_id, origin } = job.wanted;
+  if (job.end_reason === "schedule" && origin === "control") state.finished = { ...job, next_seq: job.next_seq + 1 };
+  else turn.effects.push({ type: "discard", job_id });
   log(turn, "info", "finished", `${test_id} is finished here: ${job.end_reason}`, { test_id, reason: job.end_reason });
   registerWhenFree(turn);
 }
@@ -199,7 +214,12 @@ export function onLoadFailed(turn: Turn, job_id: number, message: string): void 
   reportLast(turn, job);
   turn.effects.push({ type: "discard", job_id });
   state.job = null;
-  if (state.wanted && !hasBegun(job)) state.wanted = { ...state.wanted, refused: true };
+  if (!hasBegun(job)) {
+    if (state.wanted) state.wanted = { ...state.wanted, refused: true };
+  } else if (job.wanted.origin === "control" && !state.leaving) {
+    // No final will come. As a newer epoch it makes the older one lost, and others take over.
+    state.fenced = true;
+  }
   registerWhenFree(turn);
 }
 

@@ -1,8 +1,10 @@
 import { availableCores } from "../load/cores.ts";
 import type { EngineOptions, LoadEngine, LoadJob } from "../load/engine.ts";
+import type { Snapshot } from "../metrics/snapshot.ts";
 import { createLoadPool, type Crew } from "../load/pool.ts";
 import { resolveTarget } from "../load/resolve.ts";
 import { workersOf } from "../load/split.ts";
+import type { Range } from "../plan/schedule.ts";
 import { judgeTarget, type AllowRule } from "./allow.ts";
 import { loadJob, ownRateRps, type JobSpec } from "./job.ts";
 import type { DriverEvent, PreparedResult } from "./state.ts";
@@ -29,7 +31,12 @@ export interface LoadHost {
   start(job_id: number, zero_ms: number): void;
   /** Answers with `progress`, unless the answer before is still due. */
   snapshot(job_id: number): void;
+  /** More to send; after `finished` too: it is answered with another one. */
+  assign(job_id: number, ranges: readonly Range[]): void;
+  /** Sends again after a `gap`. */
+  resume(job_id: number): void;
   stop(job_id: number, grace_ms: number): void;
+  /** Closes its connections, whether it is over or not. */
   discard(job_id: number): void;
   close(): Promise<void>;
 }
@@ -37,6 +44,8 @@ export interface LoadHost {
 interface Loading {
   job_id: number;
   engine: LoadEngine | null;
+  /** Its end is waited for. */
+  running: boolean;
   /** The snapshot being taken. */
   busy: Promise<void> | null;
 }
@@ -69,34 +78,48 @@ export function createLoadHost(options: LoadHostOptions): LoadHost {
     if (!resolved.ok && resolved.kind === "not_allowed") return { ok: false, code: "target_not_allowed", message: refused };
     if (!resolved.ok) return unreachable(shown, resolved.message);
     if (current !== loading) return unreachable(shown, "no longer wanted");
-    loading.engine = engineFor(spec, loadJob(spec, resolved.target));
+    const { job_id } = loading;
+    const onGap = (gap_ms: number) => {
+      if (current === loading) emit({ type: "gap", job_id, gap_ms });
+    };
+    loading.engine = engineFor(spec, loadJob(spec, resolved.target), onGap);
     const result = await loading.engine.prepare();
     return result.ok ? result : unreachable(shown, `${result.kind}: ${result.message}`);
   }
 
-  function engineFor({ workers: asked, schedule, ranges }: JobSpec, job: LoadJob): LoadEngine {
+  function engineFor({ workers: asked, schedule, ranges }: JobSpec, job: LoadJob, onGap: (gap_ms: number) => void): LoadEngine {
     const { workers: cap, drivers } = options;
     const cores = options.engine.cores ?? availableCores();
     const workers = workersOf(job, { asked, cap, cores, drivers, rate_rps: ownRateRps(schedule, ranges) });
-    return createLoadPool(job, crew, workers, { cores, load_threads: workers * drivers });
+    return createLoadPool(job, crew, workers, { cores, load_threads: workers * drivers, onGap });
+  }
+
+  /** Whoever is given more before it was told that it has finished has not. */
+  async function lastSnapshot(loading: Loading, engine: LoadEngine): Promise<Snapshot> {
+    for (;;) {
+      const { finished } = engine;
+      await finished;
+      await loading.busy;
+      const snapshot = await engine.snapshot();
+      if (finished === engine.finished) return snapshot;
+    }
   }
 
   async function run(loading: Loading, engine: LoadEngine): Promise<void> {
+    loading.running = true;
     try {
-      await engine.finished;
-      await loading.busy;
-      const snapshot = await engine.snapshot();
+      const snapshot = await lastSnapshot(loading, engine);
       if (current === loading) emit({ type: "finished", job_id: loading.job_id, snapshot });
     } catch (error) {
       if (current === loading) emit({ type: "load_failed", job_id: loading.job_id, message: messageOf(error) });
     }
-    await release(loading);
+    loading.running = false;
   }
 
   return {
     prepare(job_id, spec) {
       void release(current);
-      const loading: Loading = { job_id, engine: null, busy: null };
+      const loading: Loading = { job_id, engine: null, running: false, busy: null };
       current = loading;
       void prepared(loading, spec)
         .catch((error: unknown): PreparedResult => ({ ok: false, code: "bad_request", message: messageOf(error) }))
@@ -132,6 +155,18 @@ export function createLoadHost(options: LoadHostOptions): LoadHost {
           if (current === loading) emit({ type: "load_failed", job_id, message: messageOf(error) });
         })
         .finally(() => (loading.busy = null));
+    },
+
+    assign(job_id, ranges) {
+      const engine = engineOf(job_id);
+      const loading = current;
+      if (!engine || !loading) return;
+      engine.assign(ranges);
+      if (!loading.running) void run(loading, engine);
+    },
+
+    resume(job_id) {
+      engineOf(job_id)?.resume();
     },
 
     stop(job_id, grace_ms) {

@@ -1,6 +1,7 @@
 import { announce, bootId, hearOrchestrator, register, registerAgainWhenLost } from "./announce.ts";
 import { onControl, superseded } from "./commands.ts";
-import { leave, mayGo, onFinished, onLoadFailed, onPrepared, onProgress, reconcile, tickJob } from "./lifecycle.ts";
+import { onControlRead, onGap, resumeWithoutLog } from "./gap.ts";
+import { leave, letGoOfFinished, mayGo, onFinished, onLoadFailed, onPrepared, onProgress, reconcile, tickJob } from "./lifecycle.ts";
 import { onPlainTrigger, onTestConfig } from "./plain.ts";
 import { countCopy, letGoOfUnknown, repeatResults } from "./results.ts";
 import { type DriverEvent, type Effect, type NodeState } from "./state.ts";
@@ -56,6 +57,12 @@ function handle(turn: Turn, event: DriverEvent): void {
     case "finished":
       onFinished(turn, event.job_id, event.snapshot);
       break;
+    case "gap":
+      onGap(turn, event.job_id, event.gap_ms);
+      break;
+    case "control_read":
+      onControlRead(turn, event.read);
+      break;
     case "load_failed":
       onLoadFailed(turn, event.job_id, event.message);
       break;
@@ -71,6 +78,7 @@ function handle(turn: Turn, event: DriverEvent): void {
       break;
     case "tick":
       state.health = event.health;
+      resumeWithoutLog(turn);
       registerAgainWhenLost(turn);
       tickJob(turn);
       repeatResults(turn);
@@ -105,6 +113,7 @@ function go(turn: Turn): void {
   const { state } = turn;
   if (state.job) turn.effects.push({ type: "discard", job_id: state.job.job_id });
   state.job = null;
+  letGoOfFinished(turn);
   state.left = true;
   announce(turn);
   turn.effects.push({ type: "exit", code: state.leaving?.code ?? 0 });

@@ -27,7 +27,7 @@ export function onTestConfig(turn: Turn, config: TestConfig, offset: number, aft
     refuse(turn, { test_id, offset }, spec.code, spec.message);
     return;
   }
-  state.wanted = { origin: "plain", test_id, offset, revision: 0, lease_ms: null, spec, start: null, refused: false };
+  state.wanted = { origin: "plain", test_id, offset, revision: 0, inherited: [], lease_ms: null, spec, start: null, refused: false };
   if (state.early?.test_id === test_id && now_ms - state.early.at_ms < EARLY_TRIGGER_MS) begin(turn);
   state.early = null;
 }

@@ -24,7 +24,7 @@ export function reportOf(head: ReportHead, snapshot: Snapshot): Report {
   return {
     node_id,
     test_id,
-    report_id: `${node_id}-${epoch}-${seq}`,
+    report_id: reportId(head, seq),
     metrics: commonMetrics(snapshot),
     v: PROTOCOL_VERSION,
     epoch,
@@ -35,6 +35,10 @@ export function reportOf(head: ReportHead, snapshot: Snapshot): Report {
     ...snapshot,
     ranges: snapshot.ranges.map((range) => (end_reason === "left" ? { ...range, given_back: true } : range)),
   };
+}
+
+export function reportId({ node_id, epoch }: Pick<ReportHead, "node_id" | "epoch">, seq: number): string {
+  return `${node_id}-${epoch}-${seq}`;
 }
 
 /** What other implementations read: of the response time of completed requests, ms. Null without any. */

@@ -1,7 +1,8 @@
 import type { Snapshot } from "../metrics/snapshot.ts";
+import type { Range } from "../plan/schedule.ts";
 import type { EndedCommand } from "../protocol/control.ts";
 import type { EndReason } from "../protocol/messages.ts";
-import { reportKey, reportOf } from "./report.ts";
+import { reportId, reportKey, reportOf } from "./report.ts";
 import { PLAIN_COPIES, type Job, type Origin, type Report, type Result } from "./state.ts";
 import { log, type Turn } from "./turn.ts";
 
@@ -27,6 +28,29 @@ export function reportFinal(turn: Turn, job: Reporting, snapshot: Snapshot, end_
   const report = nextReport(turn, job, snapshot, end_reason);
   turn.effects.push({ type: "save", report, origin: job.wanted.origin });
   keep(turn, report, job.wanted.origin, job.wanted.origin === "plain" || job.ended);
+}
+
+/**
+ * A final that was sent already also knows of what was moved here since: nothing of that was sent, nor will be. (What
+ * ended by its schedule goes on instead.)
+ */
+export function raiseFinal(turn: Turn, { test_id, epoch }: Pick<Report, "test_id" | "epoch">, ranges: readonly Range[], revision: number): void {
+  const { state } = turn;
+  state.results = state.results.map((result) => {
+    const { report, origin } = result;
+    if (report.test_id !== test_id || report.epoch !== epoch || !report.final || report.node_id !== state.options.node_id) return result;
+    const seq = report.seq + 1;
+    const given = ranges.map(({ range_id }) => ({ range_id, taken: 0, ...(report.end_reason === "left" && { given_back: true }) }));
+    const raised = { ...report, seq, revision, report_id: reportId(report, seq), ranges: [...report.ranges, ...given] };
+    turn.effects.push({ type: "save", report: raised, origin });
+    publish(turn, raised);
+    return { ...result, report: raised, next_at_ms: turn.now_ms + REPEAT_MS };
+  });
+}
+
+/** A job that goes on has no final yet. */
+export function withdrawFinal(turn: Turn, job: Job): void {
+  turn.state.results = turn.state.results.filter(({ report }) => report.test_id !== job.wanted.test_id || report.epoch !== job.epoch);
 }
 
 /** Publishes once more what a job measured before its engine broke. It is no final: what came after is not known. */

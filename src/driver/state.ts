@@ -1,4 +1,5 @@
 import type { Snapshot } from "../metrics/snapshot.ts";
+import type { Range } from "../plan/schedule.ts";
 import type { OutgoingOf } from "../protocol/codec.ts";
 import type { Control } from "../protocol/control.ts";
 import type { DriverState as WireState, EndReason, Refusal, TestConfig, Trigger } from "../protocol/messages.ts";
@@ -31,13 +32,17 @@ export type DriverEvent =
   /** `control` was read to the end once. */
   | { type: "caught_up" }
   | { type: "control"; command: Control; offset: number }
-  | { type: "orchestrator_heartbeat"; term: number; state: "leader" | "standby" | "left"; timestamp_ms: number; received_ms: number }
+  | { type: "orchestrator_heartbeat"; term: number; state: "leader" | "standby" | "left"; command_seq?: number | undefined; timestamp_ms: number; received_ms: number }
   /** `after_start`: appended after this node began to listen. */
   | { type: "test_config"; message: TestConfig; offset: number; after_start: boolean }
   | { type: "trigger"; message: Trigger; after_start: boolean }
   | { type: "prepared"; job_id: number; result: PreparedResult }
   | { type: "progress"; job_id: number; snapshot: Snapshot }
   | { type: "finished"; job_id: number; snapshot: Snapshot }
+  /** The load engine woke `gap_ms` after its last turn: it sends nothing until it is resumed. */
+  | { type: "gap"; job_id: number; gap_ms: number }
+  /** All that `control` held when it was asked for by this number is read. */
+  | { type: "control_read"; read: number }
   /** The load engine broke. */
   | { type: "load_failed"; job_id: number; message: string }
   /** The log has this record now. */
@@ -58,7 +63,14 @@ export type Effect =
   /** The schedule's zero is at this wire time. */
   | { type: "start"; job_id: number; zero_ms: number }
   | { type: "snapshot"; job_id: number }
+  /** More to send, on its due times; what is due already is taken and dropped. Also after `finished`: it is told again. */
+  | { type: "assign"; job_id: number; ranges: Range[] }
+  /** After a gap: it may send again. */
+  | { type: "resume"; job_id: number }
+  /** Answered by `control_read` once the log is there and `control` was read to its end. */
+  | { type: "read_control_to_end"; read: number }
   | { type: "stop"; job_id: number; grace_ms: number }
+  /** It ends at once, or it is over and nothing more will be asked of it. */
   | { type: "discard"; job_id: number }
   | { type: "save"; report: Report; origin: Origin }
   /** What is kept up to this seq. */
@@ -86,8 +98,10 @@ export interface Wanted {
   test_id: string;
   /** Of its config record. */
   offset: number;
-  /** The command_seq of its config; 0: plain. */
+  /** The offset on `control` of the newest command about its ranges (config or assign); 0: plain. */
   revision: number;
+  /** Ranges that were moved here before it began. */
+  inherited: readonly Range[];
   lease_ms: number | null;
   spec: JobSpec;
   start: Start | null;
@@ -116,6 +130,8 @@ export interface Job {
   end_reason: EndReason;
   /** It was told to stop. */
   stopped: boolean;
+  /** It sends nothing since a gap of this length, until `control` is read to where it was asked for. */
+  held: { gap_ms: number; read: number } | null;
   /** `ended` was read while it was not finished. */
   ended: boolean;
   last: Report | null;
@@ -148,6 +164,10 @@ export interface NodeState {
   wanted: Wanted | null;
   job: Job | null;
   jobs: number;
+  /** The job whose final waits to be acknowledged: it may yet be given more. Its engine is kept. */
+  finished: (Job & { start: Start }) | null;
+  /** How often control was asked for to its end. */
+  reads: number;
   results: readonly Result[];
   refused: Refusal | null;
   /** A plain trigger that was read before its config. */
@@ -183,6 +203,8 @@ export function initialState(options: NodeOptions, stored: readonly { report: Re
     wanted: null,
     job: null,
     jobs: 0,
+    finished: null,
+    reads: 0,
     results: stored.map(({ report, origin }) => ({
       report,
       origin,
@@ -245,4 +267,14 @@ export function ownResults(state: NodeState): Result[] {
 /** From its trigger on nothing else is prepared, and nothing but a stop ends it early. */
 export function hasBegun(job: Job | null): job is Job & { start: Start } {
   return job !== null && job.start !== null;
+}
+
+/** An Onrush test that has begun here. */
+export function isRunning({ job }: NodeState, test_id: string): boolean {
+  return hasBegun(job) && job.wanted.origin === "control" && job.wanted.test_id === test_id;
+}
+
+/** An Onrush test that has not begun here. */
+export function isOpen(wanted: Wanted | null, test_id: string): wanted is Wanted {
+  return wanted !== null && wanted.origin === "control" && wanted.test_id === test_id;
 }

@@ -1,5 +1,5 @@
 import { makePacer, rangeLength, type ClosedPacer } from "../plan/pacer.ts";
-import type { Schedule } from "../plan/schedule.ts";
+import type { Range, Schedule } from "../plan/schedule.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionList } from "./connection-list.ts";
 import type { LoadJob } from "./engine.ts";
@@ -20,10 +20,10 @@ export function createClosedLoop(
   schedule: Extract<Schedule, { kind: "closed" }>,
   options: LoopOptions,
 ): LoadLoop & { waker: Waker } {
-  const { connections, accounts, time, onFinished } = options;
+  const { connections, accounts, time, guard, onFinished } = options;
   const pacer = makePacer(schedule) as ClosedPacer;
-  const lengths = job.ranges.map((range) => rangeLength(range, schedule.slots));
-  const count = lengths.reduce((sum, length) => sum + length, 0);
+  const owned: { range_id: string; length: number }[] = [];
+  let count = 0;
   const window_us = schedule.window_us ?? Infinity;
   const begin_us = job.warmup_us > 0 ? -job.warmup_us : 0;
   const paced = pacer.gap_us > 0;
@@ -37,6 +37,15 @@ export function createClosedLoop(
   let start_offset_us = NaN;
   let last_allowed_us = -Infinity;
 
+  function own(ranges: readonly Range[]): void {
+    for (const range of ranges) {
+      const length = rangeLength(range, schedule.slots);
+      owned.push({ range_id: range.range_id, length });
+      count += length;
+    }
+  }
+  own(job.ranges);
+
   const waker = createWaker({ ...options.waker, time, activity: () => accounts.activity, onWake: turn });
 
   function over(now_us: number): boolean {
@@ -47,8 +56,9 @@ export function createClosedLoop(
     let now_us = time.now();
     begun = true;
     if (Number.isNaN(start_offset_us) && now_us >= 0) start_offset_us = now_us;
-    let wake_us = window_us;
-    for (let sent = 0; waiting > 0 && !over(now_us); sent++) {
+    const may_send = guard.maySend(now_us);
+    let wake_us = may_send ? window_us : Infinity;
+    for (let sent = 0; may_send && waiting > 0 && !over(now_us); sent++) {
       const due_us = dueOf(ready.peek()!);
       if (due_us > now_us || sent === SENDS_PER_TURN) {
         wake_us = Math.min(due_us, window_us);
@@ -60,7 +70,7 @@ export function createClosedLoop(
       send(connection, due_us);
       now_us = time.now();
     }
-    waker.wakeAt(over(now_us) ? Infinity : wake_us);
+    waker.wakeAt(over(now_us) ? Infinity : Math.min(wake_us, guard.wakeBefore(now_us)));
     settle(now_us);
   }
 
@@ -85,7 +95,9 @@ export function createClosedLoop(
       settle(t_us);
     } else if (paced) {
       wait(connection);
-      if (waiting === 1) waker.wakeAt(Math.min(dueOf(connection), window_us));
+      if (waiting === 1) waker.wakeAt(Math.min(dueOf(connection), window_us, guard.wakeBefore(t_us)));
+    } else if (!guard.maySend(t_us)) {
+      wait(connection);
     } else {
       send(connection, t_us);
     }
@@ -101,7 +113,23 @@ export function createClosedLoop(
     waker,
     start() {
       for (const connection of connections) if (!connection.backing_off) wait(connection);
-      waker.wakeAt(begin_us);
+      guard.resume(time.now());
+      waker.wakeAt(Math.min(begin_us, guard.wakeBefore(time.now())));
+    },
+    assign(ranges) {
+      own(ranges);
+      const now_us = time.now();
+      for (const connection of connections) {
+        if (connection.busy || connection.backing_off || connection.list !== null) continue;
+        connection.free_since_us = now_us;
+        wait(connection);
+      }
+      waker.wakeAt(now_us);
+    },
+    resume() {
+      const now_us = time.now();
+      guard.resume(now_us);
+      waker.wakeAt(now_us);
     },
     stop() {
       stopped = true;
@@ -109,8 +137,8 @@ export function createClosedLoop(
     },
     progress() {
       let left = taken;
-      return job.ranges.map(({ range_id }, i) => {
-        const of_range = Math.min(left, lengths[i]!);
+      return owned.map(({ range_id, length }) => {
+        const of_range = Math.min(left, length);
         left -= of_range;
         return { range_id, taken: of_range };
       });

@@ -6,6 +6,7 @@ import { createClosedLoop } from "./closed.ts";
 import { Connection, type Wire } from "./connection.ts";
 import { HeadMemo } from "./head-memo.ts";
 import { availableCores } from "./cores.ts";
+import { createGapGuard } from "./gap.ts";
 import { createHealth } from "./health.ts";
 import type { LoopOptions } from "./loop.ts";
 import { createValues } from "./numbering.ts";
@@ -54,10 +55,17 @@ export interface LoadEngine {
   prepare(): Promise<PrepareResult>;
   /** Starts the schedule: its zero is at this moment of performance.now() (ms), normally in the future. */
   start(zero_ms: number): void;
+  /**
+   * More to send, on the schedule's due times; slots due by now are taken and dropped. An engine that has finished goes
+   * on, and `finished` is a new promise. Nothing after a stop.
+   */
+  assign(ranges: readonly Range[]): void;
+  /** After a gap (EngineOptions.onGap): sends again, first what became due meanwhile. */
+  resume(): void;
   /** Nothing is sent from now on; what waits is dropped; what is in flight is aborted after `grace_ms` (2,000). */
   stop(grace_ms?: number): void;
   snapshot(): Promise<Snapshot>;
-  /** Resolves when nothing is to be sent any more and nothing is in flight. */
+  /** Resolves when nothing is to be sent any more and nothing is in flight; another one after each `assign` that follows. */
   readonly finished: Promise<void>;
   /** Closes every connection. */
   close(): Promise<void>;
@@ -70,6 +78,11 @@ export interface EngineOptions {
   cores?: number;
   /** Threads of this process that load, this one included. Default: 1. */
   load_threads?: number;
+  /**
+   * Called when over 500 ms passed between two turns of the load loop while it had something to send (the process was
+   * suspended, its thread blocked): nothing is sent from then until `resume`. Without it nothing is held back.
+   */
+  onGap?: (gap_ms: number) => void;
 }
 
 /** Opening the connections takes no longer than this; the rest is opened under load. */
@@ -105,16 +118,18 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
 
   let state: "new" | "started" | "stopping" | "finished" = "new";
   let started = false;
+  let stopped = false;
   let abort_timer: NodeJS.Timeout | undefined;
   let abort_at_ms = Infinity;
   let resolveFinished = (): void => {};
-  const finished = new Promise<void>((resolve) => (resolveFinished = resolve));
+  let finished = new Promise<void>((resolve) => (resolveFinished = resolve));
 
   const { schedule } = job;
   const loopOptions: LoopOptions = {
     connections,
     accounts,
     time,
+    guard: createGapGuard(options.onGap),
     waker: { pacing: job.pacing, core_to_spare: (options.load_threads ?? 1) + 2 <= cores },
     onFinished: finish,
   };
@@ -137,6 +152,7 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
       return;
     }
     state = "stopping";
+    stopped = true;
     loop.stop();
     // Told again, it may only become sooner.
     if (clock() + grace_ms >= abort_at_ms) return;
@@ -151,7 +167,9 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
   }
 
   return {
-    finished,
+    get finished() {
+      return finished;
+    },
 
     prepare: () => preparation.openAll(Math.min(PREPARE_LIMIT_MS, job.timeout_us / 1000)),
 
@@ -166,6 +184,18 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
       }
       health.begin(zero_ms - clock());
       loop.start();
+    },
+
+    assign(ranges) {
+      if (state === "finished" && started && !stopped) {
+        state = "started";
+        finished = new Promise((resolve) => (resolveFinished = resolve));
+      }
+      if (state === "started") loop.assign(ranges);
+    },
+
+    resume() {
+      if (state === "started") loop.resume();
     },
 
     stop: (grace_ms = 2000) => stop(grace_ms),

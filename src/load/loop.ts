@@ -1,6 +1,8 @@
 import type { RangeProgress } from "../metrics/snapshot.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
+import type { Range } from "../plan/schedule.ts";
+import type { GapGuard } from "./gap.ts";
 import type { Time } from "./time.ts";
 import type { WakerOptions } from "./waker.ts";
 
@@ -11,6 +13,10 @@ export const SENDS_PER_TURN = 256;
 export interface LoadLoop extends ConnectionOwner {
   /** The schedule's zero is set. */
   start(): void;
+  /** More slots, on their due times; what is due by now is taken and dropped. */
+  assign(ranges: readonly Range[]): void;
+  /** After a gap: sends again, first what became due meanwhile. */
+  resume(): void;
   /** Sends nothing more; what waits is dropped. What is in flight goes on. */
   stop(): void;
   progress(): RangeProgress[];
@@ -22,6 +28,7 @@ export interface LoopOptions {
   connections: readonly Connection[];
   accounts: Accounts;
   time: Time;
+  guard: GapGuard;
   waker: Pick<WakerOptions, "pacing" | "core_to_spare">;
   /** Nothing is to be sent any more and nothing is in flight. May be called more than once. */
   onFinished: () => void;

@@ -15,7 +15,7 @@ import { createWaker, type Waker } from "./waker.ts";
  *     slot due --> idle --> spare --> backlog --> dropped (full, or past the drain limit: window end + timeout)
  */
 export function createOpenLoop(job: LoadJob, schedule: OpenSchedule, options: LoopOptions): LoadLoop & { waker: Waker } {
-  const { connections, accounts, time, onFinished } = options;
+  const { connections, accounts, time, guard, onFinished } = options;
   const source = createSlotSource(schedule, job.ranges, job.warmup_us);
   const backlog = new Backlog(job.backlog);
   /** Established and free, the longest idle first. */
@@ -30,7 +30,8 @@ export function createOpenLoop(job: LoadJob, schedule: OpenSchedule, options: Lo
   function turn(): void {
     let now_us = time.now();
     if (Number.isNaN(start_offset_us) && now_us >= 0) start_offset_us = now_us;
-    for (let taken = 0; taken < SENDS_PER_TURN && source.next_us <= now_us; taken++) {
+    const may_send = guard.maySend(now_us);
+    for (let taken = 0; may_send && taken < SENDS_PER_TURN && source.next_us <= now_us; taken++) {
       const due_us = source.next_us;
       source.take();
       accounts.scheduled(due_us);
@@ -38,14 +39,16 @@ export function createOpenLoop(job: LoadJob, schedule: OpenSchedule, options: Lo
       now_us = time.now();
     }
     if (now_us >= drain_limit_us) dropWaiting();
-    sleep();
+    sleep(may_send);
     settle();
   }
 
-  function sleep(): void {
+  function sleep(may_send: boolean): void {
     const zero_us = Number.isNaN(start_offset_us) ? 0 : Infinity;
     const drain_us = backlog.length > 0 ? drain_limit_us : Infinity;
-    waker.wakeAt(Math.min(source.next_us, zero_us, drain_us));
+    const next_us = may_send ? source.next_us : Infinity;
+    const guard_us = over() ? Infinity : guard.wakeBefore(time.now());
+    waker.wakeAt(Math.min(next_us, zero_us, drain_us, guard_us));
   }
 
   function offer(due_us: number, now_us: number): void {
@@ -80,8 +83,8 @@ export function createOpenLoop(job: LoadJob, schedule: OpenSchedule, options: Lo
   }
 
   /** A connection without a request, and not backing off: it takes the oldest that waits, or waits for one itself. */
-  function free(connection: Connection): void {
-    if (backlog.length > 0) accounts.assign(connection, backlog.shift());
+  function free(connection: Connection, t_us: number): void {
+    if (backlog.length > 0 && guard.maySend(t_us)) accounts.assign(connection, backlog.shift());
     else if (connection.state === OPEN) idle.push(connection);
     else {
       spare.push(connection);
@@ -97,7 +100,26 @@ export function createOpenLoop(job: LoadJob, schedule: OpenSchedule, options: Lo
         else if (!connection.backing_off) spare.push(connection);
       }
       const first_us = Math.min(source.next_us, 0);
-      waker.wakeAt(first_us);
+      guard.resume(time.now());
+      waker.wakeAt(Math.min(first_us, guard.wakeBefore(time.now())));
+    },
+    assign(ranges) {
+      const now_us = time.now();
+      source.add(ranges, now_us, (due_us) => {
+        accounts.scheduled(due_us);
+        accounts.dropped(due_us);
+      });
+      waker.wakeAt(now_us);
+    },
+    resume() {
+      const now_us = time.now();
+      guard.resume(now_us);
+      while (backlog.length > 0) {
+        const connection = idle.shift() ?? spare.shift();
+        if (connection === null) break;
+        accounts.assign(connection, backlog.shift());
+      }
+      waker.wakeAt(now_us);
     },
     stop() {
       source.close();
@@ -110,24 +132,24 @@ export function createOpenLoop(job: LoadJob, schedule: OpenSchedule, options: Lo
 
     opened(connection, connect_us, first) {
       accounts.connected(connect_us, first);
-      if (!connection.busy) free(connection);
+      if (!connection.busy) free(connection, time.now());
     },
     completed(connection, t_us) {
       accounts.completed(connection, t_us);
-      free(connection);
+      free(connection, t_us);
       if (accounts.in_flight === 0) settle();
     },
     failed(connection, t_us, kind, message) {
       accounts.failed(connection, t_us, kind, message);
-      if (!connection.backing_off) free(connection);
+      if (!connection.backing_off) free(connection, t_us);
       if (accounts.in_flight === 0) settle();
     },
     lost(connection) {
       if (connection.backing_off) (connection.list as ConnectionList | null)?.remove(connection);
-      else free(connection);
+      else free(connection, time.now());
     },
     recovered(connection) {
-      if (backlog.length > 0) accounts.assign(connection, backlog.shift());
+      if (backlog.length > 0 && guard.maySend(time.now())) accounts.assign(connection, backlog.shift());
       else spare.push(connection);
     },
   };

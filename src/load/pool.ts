@@ -1,7 +1,7 @@
 import type { EngineOptions, LoadEngine, LoadJob, PrepareResult } from "./engine.ts";
 import { mergeSnapshots } from "./merge.ts";
-import { splitJob } from "./split.ts";
-import { startThread, type LoadThread } from "./thread.ts";
+import { rangeOf, splitJob } from "./split.ts";
+import { startThread, type Ask, type LoadThread } from "./thread.ts";
 import { monotonicOriginMs } from "./time.ts";
 
 /** A thread that has not closed its connections by then is ended. */
@@ -83,20 +83,53 @@ export function createLoadPool(
 ): LoadEngine {
   let threads: LoadThread[] = [];
   let state: "new" | "stopped" | "started" | "closed" = "new";
+  let stopped = false;
   let taking: Promise<unknown> = Promise.resolve();
   let finish = (): void => {};
   let fail = (_error: unknown): void => {};
-  const finished = new Promise<void>((resolve, reject) => {
-    finish = resolve;
-    fail = reject;
-  });
-  // Whoever waits for it is told; nobody needs to.
-  finished.catch(() => {});
+  let finished = unfinished();
+  /** Asks to load that are not answered yet: each is when that load has finished. */
+  let loading = 0;
+  /** A gap was told, and not resumed from. */
+  let held = false;
+
+  function unfinished(): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => {
+      finish = resolve;
+      fail = reject;
+    });
+    // Whoever waits for it is told; nobody needs to.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  function load(ask: (w: number) => Extract<Ask, { type: "run" | "assign" }>): void {
+    threads.forEach((thread, w) => {
+      loading++;
+      thread.ask(ask(w)).then(
+        () => {
+          if (--loading === 0) finish();
+        },
+        (error: unknown) => {
+          fail(error);
+          stop(0);
+        },
+      );
+    });
+  }
+
+  /** Each thread sees a gap by itself; whoever is to act upon it is told once. */
+  function onGap(gap_ms: number): void {
+    if (held) return;
+    held = true;
+    options.onGap?.(gap_ms);
+  }
 
   /** Fire and forget: a thread that cannot do it has broken, and `finished` says so. */
   const tell = (ask: () => Promise<void>): void => void ask().catch(fail);
 
   function stop(grace_ms?: number): void {
+    stopped = true;
     if (state === "new") {
       state = "stopped";
       finish();
@@ -112,23 +145,36 @@ export function createLoadPool(
     const hired = await taken;
     if (state === "closed") return { ok: false, kind: "connect_timeout", message: "no longer wanted" };
     const jobs = splitJob(job, workers);
-    const results = await Promise.all(hired.map((thread, w) => thread.ask({ type: "prepare", job: jobs[w]!, options })));
+    const { onGap: _, ...told } = options;
+    const gaps = options.onGap !== undefined;
+    for (const thread of hired) thread.onGap = onGap;
+    const results = await Promise.all(hired.map((thread, w) => thread.ask({ type: "prepare", job: jobs[w]!, options: told, gaps })));
     const connected = results.reduce((sum, result) => sum + (result.ok ? result.connected : 0), 0);
     return connected > 0 ? { ok: true, connected } : results[0]!;
   }
 
   return {
-    finished,
+    get finished() {
+      return finished;
+    },
+
     prepare,
 
     start(zero_ms) {
       if (state !== "new") return;
       state = "started";
-      const ask = { type: "run", zero_ms: zero_ms + monotonicOriginMs() } as const;
-      Promise.all(threads.map((thread) => thread.ask(ask))).then(finish, (error: unknown) => {
-        fail(error);
-        stop(0);
-      });
+      load(() => ({ type: "run", zero_ms: zero_ms + monotonicOriginMs() }));
+    },
+
+    assign(ranges) {
+      if (state !== "started" || stopped) return;
+      if (loading === 0) finished = unfinished();
+      load((w) => ({ type: "assign", ranges: ranges.map((range) => rangeOf(range, w, workers)) }));
+    },
+
+    resume() {
+      held = false;
+      for (const thread of threads) tell(() => thread.ask({ type: "resume" }));
     },
 
     stop,

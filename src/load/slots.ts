@@ -8,6 +8,8 @@ export interface SlotSource {
   next_us: number;
   /** Takes that slot from the schedule. */
   take(): void;
+  /** More slots of the same schedule; `onLate` is called with each that was due before `now_us`: it is taken. */
+  add(ranges: readonly Range[], now_us: number, onLate: (due_us: number) => void): void;
   /** There is no next one from now on. */
   close(): void;
   progress(): RangeProgress[];
@@ -44,12 +46,24 @@ export function createSlotSource(schedule: OpenSchedule, ranges: readonly Range[
     }
   }
 
+  function advance(at: Cursor): void {
+    at.taken++;
+    at.next_us = at.taken < at.length ? pacer.dueUs(rangeSlot(at.range, at.taken)) : Infinity;
+  }
+
   const source: SlotSource = {
     next_us: Infinity,
     take() {
       if (next === undefined) return;
-      next.taken++;
-      next.next_us = next.taken < next.length ? pacer.dueUs(rangeSlot(next.range, next.taken)) : Infinity;
+      advance(next);
+      choose();
+    },
+    add(ranges, now_us, onLate) {
+      for (const added of ranges.map(cursor)) {
+        for (; added.next_us < now_us; advance(added)) onLate(added.next_us);
+        main.push(added);
+        cursors.push(added);
+      }
       choose();
     },
     close() {

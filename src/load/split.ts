@@ -76,10 +76,12 @@ function scheduleOf(schedule: Schedule, w: number, workers: number): Schedule {
 }
 
 /**
- * The place in the interleaving of drivers and workers moves with the beginning. So a range that has a warm-up (from =
+ * What worker w of W takes of a range. The place in the interleaving of drivers and workers moves with the beginning. So a range that has a warm-up (from =
  * share) still has one, from + m step, m < 0, m = w (mod W); one that has none (from > share) still has none.
  */
-function rangeOf({ range_id, share, from, to, step }: Range, w: number, workers: number): Range {
+export function rangeOf(range: Range, w: number, workers: number): Range {
+  if (workers === 1) return range;
+  const { range_id, share, from, to, step } = range;
   const begin = from + w * step;
   return { range_id, share: from === share ? begin : share, from: begin, to, step: step * workers };
 }

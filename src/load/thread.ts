@@ -1,12 +1,16 @@
 import { Worker } from "node:worker_threads";
+import type { Range } from "../plan/schedule.ts";
 import type { EngineOptions, LoadJob, PrepareResult } from "./engine.ts";
 import type { WorkerSnapshot } from "./merge.ts";
 
 /** What a load thread is asked; `zero_ms`: on the system's monotonic clock (time.ts, monotonicOriginMs). */
 export type Ask =
   | { type: "warm" }
-  | { type: "prepare"; job: LoadJob; options: Omit<EngineOptions, "clock"> }
+  /** `gaps`: gaps in its loop are to be told, and hold it back. */
+  | { type: "prepare"; job: LoadJob; options: Omit<EngineOptions, "clock" | "onGap">; gaps: boolean }
   | { type: "run"; zero_ms: number }
+  | { type: "assign"; ranges: Range[] }
+  | { type: "resume" }
   | { type: "stop"; grace_ms: number | undefined }
   | { type: "snapshot" }
   | { type: "close" };
@@ -16,6 +20,9 @@ export interface Answers {
   prepare: PrepareResult;
   /** When the load has finished. */
   run: void;
+  /** When the load has finished (again). */
+  assign: void;
+  resume: void;
   stop: void;
   snapshot: WorkerSnapshot;
   close: void;
@@ -26,12 +33,18 @@ export interface Envelope {
   ask: Ask;
 }
 export type Reply = { id: number; value: Answers[keyof Answers] } | { id: number; error: string };
+/** What a thread says unasked: there was a gap in its loop. */
+export interface GapNotice {
+  gap_ms: number;
+}
 
 /** One worker thread that loads: one job at a time, one after the other. */
 export interface LoadThread {
   /** Rejects with what the thread says against it; when the thread broke; and when it is silent for `patience_s`. */
   ask<T extends Ask["type"]>(ask: Extract<Ask, { type: T }>, patience_s?: number): Promise<Answers[T]>;
   readonly broken: boolean;
+  /** Whom to tell of gaps in its loop. */
+  onGap: (gap_ms: number) => void;
   end(): Promise<void>;
 }
 
@@ -80,7 +93,11 @@ export function startThread(entry: URL = ENTRY): LoadThread {
     void worker.terminate();
   }
 
-  worker.on("message", (reply: Reply) => {
+  worker.on("message", (reply: Reply | GapNotice) => {
+    if ("gap_ms" in reply) {
+      self.onGap(reply.gap_ms);
+      return;
+    }
     const one = settled(reply.id);
     if ("error" in reply) one?.reject(new Error(reply.error));
     else one?.resolve(reply.value);
@@ -88,7 +105,8 @@ export function startThread(entry: URL = ENTRY): LoadThread {
   worker.on("error", (error) => fail(new Error(`a load thread broke: ${error instanceof Error ? error.message : String(error)}`)));
   worker.on("exit", (code) => fail(new Error(`a load thread ended (code ${code})`)));
 
-  return {
+  const self: LoadThread = {
+    onGap: () => {},
     get broken() {
       return failure !== null;
     },
@@ -106,4 +124,5 @@ export function startThread(entry: URL = ENTRY): LoadThread {
       await worker.terminate();
     },
   };
+  return self;
 }

@@ -1,6 +1,6 @@
 import { parentPort } from "node:worker_threads";
 import { createLoadEngine, type LoadEngine } from "./engine.ts";
-import type { Answers, Ask, Envelope, Reply } from "./thread.ts";
+import type { Answers, Ask, Envelope, GapNotice, Reply } from "./thread.ts";
 import { monotonicOriginMs } from "./time.ts";
 import { warmCode } from "./warm.ts";
 
@@ -14,18 +14,33 @@ function current(): LoadEngine {
   return engine;
 }
 
-/** The reply to `run` is that the load has finished. */
+/** Given more before it was told that it has finished, a load has not. */
+async function hasFinished(load: LoadEngine): Promise<void> {
+  let seen: Promise<void> | null = null;
+  while (seen !== load.finished) await (seen = load.finished);
+}
+
+function onGap(gap_ms: number): void {
+  parentPort?.postMessage({ gap_ms } satisfies GapNotice);
+}
+
+/** The reply to `run` and `assign` is that the load has finished. */
 async function answer(ask: Ask): Promise<Answers[Ask["type"]]> {
   switch (ask.type) {
     case "warm":
       return warmCode();
     case "prepare":
-      engine = createLoadEngine(ask.job, ask.options);
+      engine = createLoadEngine(ask.job, { ...ask.options, ...(ask.gaps && { onGap }) });
       return engine.prepare();
     case "run":
       zero_ms = ask.zero_ms - monotonicOriginMs();
       current().start(zero_ms);
-      return current().finished;
+      return hasFinished(current());
+    case "assign":
+      current().assign(ask.ranges);
+      return hasFinished(current());
+    case "resume":
+      return current().resume();
     case "stop":
       return current().stop(ask.grace_ms);
     case "snapshot": {

@@ -31,7 +31,8 @@ export function startHeartbeat(options: {
   const connected = () => bus.status().connected;
 
   function append(state: "leader" | "left", timestamp: number): Promise<number> {
-    const message = { node_id, heartbeat: "YES" as const, timestamp, role: "orchestrator" as const, term, state };
+    const { command_seq } = reader.state.leadership;
+    const message = { node_id, heartbeat: "YES" as const, timestamp, role: "orchestrator" as const, term, state, command_seq };
     return bus.append("heartbeat", encodeMessage("heartbeat", message));
   }
 

@@ -1,6 +1,10 @@
 import { sleep, type Clock } from "./clock.ts";
 import { OrchestratorError } from "./errors.ts";
+import type { SystemState } from "../run/state.ts";
 import type { Reader } from "./reader.ts";
+
+/** An orchestrator by its newest heartbeat, and when (log's clock, ms) that was appended. */
+type Known = Pick<SystemState["orchestrators"] extends Map<string, infer O> ? O : never, "heartbeat" | "timestamp_ms">;
 
 /** A leader that was not heard for this long is gone. */
 const SILENCE_MS = 3_000;
@@ -13,7 +17,7 @@ const POLL_MS = 50;
  * @throws {OrchestratorError} `leader_exists` when one is heard that was appended after `begun_ms`
  */
 export async function untilLeaderIsSilent(reader: Reader, clock: Clock, begun_ms: number): Promise<void> {
-  const until_ms = silentFrom(reader, begun_ms);
+  const until_ms = silentFrom(reader.state.orchestrators.values(), begun_ms);
   for (;;) {
     if (reader.leadersHeard() > 0) {
       throw new OrchestratorError("leader_exists", `another orchestrator leads this system: ${reader.state.leadership.owner}`);
@@ -23,9 +27,10 @@ export async function untilLeaderIsSilent(reader: Reader, clock: Clock, begun_ms
   }
 }
 
-function silentFrom(reader: Reader, begun_ms: number): number {
+/** From when on whoever began at `begun_ms` may claim, if it hears no leader until then. `known`: of the log's past. */
+export function silentFrom(known: Iterable<Known>, begun_ms: number): number {
   let last_ms = Number.NEGATIVE_INFINITY;
-  for (const { heartbeat, timestamp_ms } of reader.state.orchestrators.values()) {
+  for (const { heartbeat, timestamp_ms } of known) {
     if (heartbeat.state === "leader") last_ms = Math.max(last_ms, timestamp_ms);
   }
   if (last_ms === Number.NEGATIVE_INFINITY) return begun_ms;

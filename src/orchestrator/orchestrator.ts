@@ -121,14 +121,21 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     void round();
   }
 
-  /** Everything that is to be decided now. One round at a time: nothing is decided twice while it is on its way. */
+  /**
+   * Everything that is to be decided now. One round at a time: nothing is decided twice while it is on its way. Each is
+   * judged anew once the one before it was read back: that may take long, and who was silent may have spoken.
+   */
   async function round(): Promise<void> {
     if (deciding || closed || !commander.leads()) return;
     deciding = true;
     try {
       if (decide(state, moment()).length === 0) return;
       await commander.exclusive(async (send) => {
-        for (const decision of decide(state, moment())) await send(decision);
+        for (let left = decide(state, moment()).length; left > 0; left--) {
+          const [decision] = decide(state, moment());
+          if (!decision) return;
+          await send(decision);
+        }
       });
     } catch (error) {
       if (!(error instanceof OrchestratorError)) decisionFailed(String(error));
@@ -207,7 +214,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     whileConnected();
     await commander.exclusive(async (send) => {
       if (isArchived(test_id)) return;
-      const body = stopBody(state, test_id, reason);
+      const body = stopBody(state, test_id, reason, moment());
       if (body) await send({ topic: "control", body });
     });
   }

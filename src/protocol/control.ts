@@ -118,13 +118,16 @@ const assign = command.extend({
   test_id: testId,
   cut_us: tolerantNumber,
   from: z.object({ node_id: nodeId, epoch: count }),
+  /** Of each range that is given up: how many slots, from its first on, stay with the one who had it. */
+  kept: boundedArray(z.object({ range_id: z.string().min(1).max(64), slots: count }), MAX_ITEMS),
   moves: boundedArray(z.object({ node_id: nodeId, epoch: count, range }), MAX_ITEMS),
 });
 
 /** The rate of a running test changes for all at once. */
 const retarget = command.extend({ type: z.literal("retarget"), test_id: testId, from_us: tolerantNumber, schedule });
 
-const stop = command.extend({ type: z.literal("stop"), test_id: testId, reason: boundedText(200) });
+/** `t_us`: when, since the schedule's zero (after the trigger): the clock of who stops may not be that of who triggered. */
+const stop = command.extend({ type: z.literal("stop"), test_id: testId, reason: boundedText(200), t_us: tolerantNumber.optional() });
 
 /** A test is over; acknowledges every final named in its basis. Never judged again: replay only reads it. */
 const ended = command.extend({

@@ -180,6 +180,8 @@ const orchestratorHeartbeat = plainHeartbeat.extend({
   role: z.literal("orchestrator"),
   term: tolerantCount,
   state: z.enum(["leader", "standby", "left"]).default("leader"),
+  /** The last command of its term that it has read back: only who has read that far has its lease renewed. */
+  command_seq: tolerantCount.optional(),
 });
 export type OrchestratorHeartbeat = z.infer<typeof orchestratorHeartbeat> & { kind: "orchestrator" };
 

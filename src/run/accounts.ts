@@ -1,10 +1,12 @@
 import { zeroCounts } from "../metrics/recorder.ts";
 import type { Counts } from "../metrics/snapshot.ts";
-import { makePacer, rangeLength, type OpenSchedule } from "../plan/pacer.ts";
-import type { ConfigMember, LostCommand } from "../protocol/control.ts";
+import { makePacer, rangeLength } from "../plan/pacer.ts";
+import type { LostCommand } from "../protocol/control.ts";
 import type { EndReason } from "../protocol/messages.ts";
+import { ownershipOf, type Owned } from "./ownership.ts";
+import { isBoundless } from "./redistribution.ts";
 import type { NeverSentReason, NodeReport, Totals } from "./report-schema.ts";
-import { memberKey, zeroMs, type Measured, type RunState } from "./state.ts";
+import { memberKey, type Measured, type RunState } from "./state.ts";
 
 /** One member epoch of a run, with all that is known of it. */
 export interface Member {
@@ -12,7 +14,9 @@ export interface Member {
   epoch: number;
   foreign: boolean;
   share: number | null;
-  ranges: ConfigMember["ranges"];
+  owned: readonly Owned[];
+  /** Its final has to know of the command at this offset at least. */
+  revision: number;
   measured: Measured | null;
   lost: LostCommand | null;
 }
@@ -33,28 +37,46 @@ const NOTHING: Account = {
 
 /** Who takes part: those named by the trigger (before it: by the config), with what the config gave them. */
 export function membersOf(run: RunState, measured: Map<string, Measured> | undefined): Member[] {
+  const ownership = ownershipOf(run);
   const shares = new Map(run.config.members.map((member) => [member.node_id, member]));
   const named = run.trigger?.members ?? run.config.members;
   return named.flatMap(({ node_id, epoch }) => {
     const member = shares.get(node_id);
     if (!member) return [];
-    const { foreign, share, ranges } = member;
+    const { foreign, share } = member;
     const key = memberKey(node_id, epoch);
+    const { owned, revision } = ownership.get(key) ?? { owned: [], revision: 0 };
     return {
       node_id,
       epoch,
       foreign,
       share,
-      ranges,
+      owned,
+      revision,
       measured: measured?.get(foreign ? memberKey(node_id, null) : key) ?? null,
       lost: run.lost.get(key) ?? null,
     };
   });
 }
 
-/** A member that has said its last word. */
+/** A member that has said its last word: a final that knows of all that it was ever given. */
 export function isFinal(member: Member): boolean {
-  return (member.measured?.final_seq ?? -1) >= 0;
+  return hasSentFinal(member) && knowsAll(member);
+}
+
+/** Its newest word is a final: it sends nothing more, unless it ended by its schedule and is given more. */
+function hasSentFinal({ measured }: Member): boolean {
+  return measured !== null && measured.final_seq >= 0 && measured.final_seq === measured.snapshot?.seq;
+}
+
+function knowsAll({ measured, revision }: Member): boolean {
+  return (measured?.snapshot?.revision ?? 0) >= revision;
+}
+
+/** What it says of itself is the last that there is to say: it knows of all that it was given, or had given up. */
+function isExact(member: Member): boolean {
+  const reason = member.measured?.snapshot?.end_reason ?? "schedule";
+  return hasSentFinal(member) && (knowsAll(member) || reason !== "schedule");
 }
 
 export function stateOf(run: RunState, member: Member): NodeReport["state"] {
@@ -71,7 +93,8 @@ export function stateOf(run: RunState, member: Member): NodeReport["state"] {
 export function accountOf(run: RunState, member: Member): Account {
   if (member.foreign) return foreignAccount(run, member);
   const counts = member.measured?.snapshot?.counts ?? null;
-  if (isFinal(member) && counts) return finalAccount(run, member, counts);
+  const waited = isFinal(member) || member.lost !== null || run.ended !== null;
+  if (waited && counts && isExact(member)) return finalAccount(run, member, counts);
   if (member.lost || run.ended) return lostAccount(run, member, counts);
   return { ...counted(counts), planned: plannedOf(run, member, counts?.scheduled ?? 0) };
 }
@@ -84,7 +107,22 @@ function counted(counts: Counts | null): Account {
 /** How many slots the member owns; closed by duration: as many as it scheduled. */
 function plannedOf(run: RunState, member: Member, scheduled: number): number {
   if (member.share === null) return scheduled;
-  return member.ranges.reduce((sum, range) => sum + rangeLength(range, run.config.schedule.slots), 0);
+  return member.owned.reduce((sum, { kept }) => sum + kept, 0);
+}
+
+/** How many slots of a range the member's last snapshot has taken. */
+export function takenOf({ measured, owned }: Pick<Member, "measured" | "owned">, range_id: string): number {
+  const snapshot = measured?.snapshot;
+  const progress = snapshot?.ranges.find((range) => range.range_id === range_id);
+  // Who tells of no ranges has one.
+  return progress?.taken ?? (owned.length === 1 ? (snapshot?.counts.scheduled ?? 0) : 0);
+}
+
+/** Slots that had moved to others and were taken all the same. */
+function overlapOf(member: Member): number {
+  return member.owned.reduce((sum, { range, kept, moved }) => {
+    return sum + (moved ? Math.max(0, takenOf(member, range.range_id) - kept) : 0);
+  }, 0);
 }
 
 /** Whether a member was ever told to start; a foreign one is by the copy of the trigger. */
@@ -110,11 +148,10 @@ const NEVER_SENT: Partial<Record<EndReason, NeverSentReason>> = {
 function finalAccount(run: RunState, member: Member, counts: Counts): Account {
   const account = counted(counts);
   const reason = member.measured?.snapshot?.end_reason ?? "schedule";
-  const { schedule } = run.config;
-  const closedByTime = schedule.kind === "closed" && schedule.window_us !== null && reason === "schedule";
-  account.planned = closedByTime ? counts.scheduled : plannedOf(run, member, counts.scheduled);
-  const heading = member.lost ? "driver_lost" : NEVER_SENT[reason];
-  return neverSent(account, account.planned - account.scheduled, heading);
+  account.planned = isBoundless(run.config.schedule) && reason === "schedule" ? counts.scheduled : plannedOf(run, member, counts.scheduled);
+  account.overlap = overlapOf(member);
+  const heading = member.lost || !isFinal(member) ? "driver_lost" : NEVER_SENT[reason];
+  return neverSent(account, account.planned + account.overlap - account.scheduled, heading);
 }
 
 function neverSent(account: Account, slots: number, reason: NeverSentReason | undefined): Account {
@@ -126,44 +163,48 @@ function neverSent(account: Account, slots: number, reason: NeverSentReason | un
 
 /**
  * A member without a final. Of its slots due before the cut, all that its last snapshot does not count as finished or
- * dropped are unknown; closed: only what was in flight there. `overlap_max`: what it may send until its lease ends.
+ * dropped are unknown; closed: only what was in flight there. `overlap_max`: what it may yet send until its lease ends.
  */
 function lostAccount(run: RunState, member: Member, counts: Counts | null): Account {
   const account = counted(counts);
-  const planned = plannedOf(run, member, account.scheduled);
-  account.planned = planned;
-  if (!run.trigger) return neverSent(account, planned, "stopped");
   const { schedule } = run.config;
+  account.planned = isBoundless(schedule) ? account.scheduled : plannedOf(run, member, account.scheduled);
+  if (!run.trigger) return neverSent(account, account.planned, "stopped");
+  account.overlap = overlapOf(member);
   if (schedule.kind === "closed") {
     account.unknown = account.in_flight + account.waiting;
-    account.overlap_max = member.share === null ? null : planned - account.scheduled;
+    account.overlap_max = isBoundless(schedule) ? null : slotsOf(member, ({ range }) => rangeLength(range, schedule.slots)) - account.scheduled;
   } else {
-    const due = member.lost ? dueBefore(schedule, member, member.lost.cut_us) : planned;
-    account.scheduled = Math.max(due, account.scheduled);
+    const pacer = makePacer(schedule);
+    const cut_us = member.lost?.cut_us ?? Infinity;
+    const lease_us = member.lost ? leaseEndUs(run, member.lost) : -Infinity;
+    const dueOrTaken = ({ range, kept, moved }: Owned) =>
+      Math.max(moved ? kept : pacer.rangeDueBefore(range, cut_us), takenOf(member, range.range_id));
+    account.scheduled = slotsOf(member, dueOrTaken);
     account.unknown = account.scheduled - finishedOrDropped(account);
-    if (member.lost) {
-      const inLease = dueBefore(schedule, member, leaseEndUs(run, member.lost));
-      account.overlap_max = Math.max(0, inLease - account.scheduled);
-    }
+    account.overlap_max = slotsOf(member, (owned) => Math.max(0, pacer.rangeDueBefore(owned.range, lease_us) - dueOrTaken(owned)));
   }
   account.sent = account.scheduled - account.dropped;
   account.in_flight = 0;
   account.waiting = 0;
-  return neverSent(account, planned - account.scheduled, "driver_lost");
+  return neverSent(account, account.planned + account.overlap - account.scheduled, "driver_lost");
 }
 
-function dueBefore(schedule: OpenSchedule, member: Member, t_us: number): number {
-  const pacer = makePacer(schedule);
-  return member.ranges.reduce((sum, range) => sum + pacer.rangeDueBefore(range, t_us), 0);
+function slotsOf(member: Member, count: (owned: Owned) => number): number {
+  return member.owned.reduce((sum, owned) => sum + count(owned), 0);
 }
 
 function finishedOrDropped({ ok, http_error, network_error, timeout, aborted, dropped }: Account): number {
   return ok + http_error + network_error + timeout + aborted + dropped;
 }
 
-/** The last moment at which a lost driver's lease can still hold: as if it had heard the leader until the decision. */
-function leaseEndUs(run: RunState, lost: LostCommand): number {
-  return (lost.at_ms + run.config.plan.lease_ms - zeroMs(run)!) * 1000;
+/**
+ * The last moment at which a lost driver's lease can still hold: as if it had heard the leader until the cut (which is
+ * later than the decision), by a clock that is known to its error only.
+ */
+function leaseEndUs(run: RunState, { node_id, cut_us }: LostCommand): number {
+  const clock_error_ms = run.trigger?.members.find((member) => member.node_id === node_id)?.clock_error_ms ?? 0;
+  return cut_us + (run.config.plan.lease_ms + clock_error_ms) * 1000;
 }
 
 /** The sum of accounts; what is unbounded for one is unbounded for all. */

@@ -2,6 +2,7 @@ import { layOut, LayoutError } from "../plan/layout.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { CommandBody } from "./decide.ts";
 import { clockOf, isAlive, notReady, type Moment, type NotReady } from "./presence.ts";
+import { sinceZeroUs } from "./run-clock.ts";
 import { busyRun, phaseOf, type NodeState, type RunState, type SystemState } from "./state.ts";
 import { parseThreshold, ThresholdError } from "./thresholds.ts";
 
@@ -180,8 +181,9 @@ function missingError(run: RunState, missing: NotReady[]): CommandError {
 }
 
 /** A stop; null: there is nothing to stop any more. @throws {CommandError} `unknown_test` */
-export function stopBody(state: SystemState, test_id: string, reason: string): Body<"stop"> | null {
+export function stopBody(state: SystemState, test_id: string, reason: string, moment: Moment): Body<"stop"> | null {
   const run = state.runs.get(test_id);
   if (run === undefined && !state.known.has(test_id)) throw absentTest(state, test_id);
-  return run === undefined || run.ended || run.stop || run.replaced ? null : { type: "stop", test_id, reason };
+  if (run === undefined || run.ended || run.stop || run.replaced) return null;
+  return { type: "stop", test_id, reason, ...(run.trigger && { t_us: sinceZeroUs(state, run, moment) }) };
 }

@@ -48,6 +48,7 @@ describe("decide: who is lost", () => {
       },
     ]);
     apply(log, decisions);
+    expect(apply(log, decide(log.state, log.moment()))).toEqual(["assign"]);
     expect(decide(log.state, log.moment())).toEqual([]);
   });
 

@@ -1,8 +1,10 @@
 import type { Control } from "../protocol/control.ts";
 import type { TestConfig, Trigger } from "../protocol/messages.ts";
-import { isFinal, membersOf, stateOf, type Member } from "./accounts.ts";
+import { isFinal, membersOf, stateOf, takenOf, type Member } from "./accounts.ts";
 import { hasLeft, isSilent, type Moment } from "./presence.ts";
-import { phaseOf, zeroMs, type NodeState, type RunState, type SystemState } from "./state.ts";
+import { redistribute } from "./redistribution.ts";
+import { sinceZeroUs } from "./run-clock.ts";
+import { phaseOf, stopUs, zeroMs, type NodeState, type RunState, type SystemState } from "./state.ts";
 
 /** A command without what the one who sends it stamps on it. */
 export type CommandBody = Control extends infer C ? (C extends Control ? Omit<C, "term" | "owner" | "command_seq" | "at_ms"> : never) : never;
@@ -32,7 +34,9 @@ export function decide(state: SystemState, moment: Moment): Decision[] {
   const members = membersOf(run, state.measured.get(run.test_id));
   const losses = members.flatMap((member) => lostOf(state, run, member, moment) ?? []);
   if (losses.length > 0) return losses;
-  if (members.every((member) => isOver(run, member, moment)) || isOverdue(run, moment)) return [endedDecision(state, run)];
+  const takeover = takeoverOf(state, run, members, moment);
+  if (takeover) return [takeover];
+  if (members.every((member) => isOver(run, member, moment)) || isOverdue(state, run, moment)) return [endedDecision(state, run)];
   return copyOfTrigger(state, run, moment);
 }
 
@@ -52,7 +56,7 @@ function copyOfConfig(state: SystemState, run: RunState): Decision[] {
 
 /** Foreign drivers start when they read it: it goes out at start_at. */
 function copyOfTrigger(state: SystemState, run: RunState, moment: Moment): Decision[] {
-  if (run.copied.trigger || run.stop || !hasForeign(run) || moment.now_ms < run.trigger!.start_at) return [];
+  if (run.copied.trigger || run.stop || !hasForeign(run) || sinceZeroUs(state, run, moment) < startUs(run)) return [];
   return [{ topic: "trigger", message: { test_id: run.test_id, trigger: "YES", term: state.leadership.term } }];
 }
 
@@ -73,7 +77,7 @@ function lostOf(state: SystemState, run: RunState, member: Member, moment: Momen
       test_id: run.test_id,
       node_id: member.node_id,
       epoch: member.epoch,
-      cut_us: Math.max(0, Math.round((moment.now_ms + CUT_MS - zeroMs(run)!) * 1000)),
+      cut_us: cutUs(state, run, moment),
       reason,
       basis: { seq: member.measured?.snapshot?.seq ?? -1 },
     },
@@ -85,6 +89,39 @@ function whyLost(node: NodeState, member: Member, moment: Moment): "newer_epoch"
   if (node.epoch > member.epoch && !(member.foreign && member.measured?.plain)) return "newer_epoch";
   if (hasLeftSilently(node, moment)) return "left";
   return isSilent(node, moment) ? "silent" : null;
+}
+
+/**
+ * What becomes of the slots of one who was lost or has left: they move to those who go on (`redistribute`), nothing
+ * (`continue`), or the run is stopped (`stop`). One at a time: the next one is split over what this one leaves.
+ */
+function takeoverOf(state: SystemState, run: RunState, members: readonly Member[], moment: Moment): Decision | null {
+  if (run.stop) return null;
+  const policy = run.config.plan.on_driver_loss;
+  const gone = members.filter((member) => !member.foreign && (member.lost || stateOf(run, member) === "left"));
+  const [lost] = gone.filter((member) => member.lost);
+  if (policy === "stop" && lost) {
+    return { topic: "control", body: { type: "stop", test_id: run.test_id, reason: `driver ${lost.node_id} was lost`, t_us: sinceZeroUs(state, run, moment) } };
+  }
+  if (policy !== "redistribute") return null;
+  const survivors = members.filter((member) => !member.foreign && !member.lost && !isFinal(member));
+  const cut_us = cutUs(state, run, moment);
+  for (const member of gone) {
+    const given = redistribute(run.config.schedule, member.owned, (range_id) => takenOf(member, range_id), cut_us, survivors);
+    if (!given) continue;
+    const from = { node_id: member.node_id, epoch: member.epoch };
+    return { topic: "control", body: { type: "assign", test_id: run.test_id, cut_us, from, ...given } };
+  }
+  return null;
+}
+
+function cutUs(state: SystemState, run: RunState, moment: Moment): number {
+  return Math.max(0, sinceZeroUs(state, run, moment) + CUT_MS * 1000);
+}
+
+/** The beginning of the warm-up. */
+function startUs(run: RunState): number {
+  return (run.trigger!.start_at - zeroMs(run)!) * 1000;
 }
 
 function hasLeftSilently(node: NodeState, moment: Moment): boolean {
@@ -107,11 +144,12 @@ function hasForeignEnded(run: RunState, member: Member, moment: Moment): boolean
 }
 
 /** The last possible response is 10 s ago: window, drain of what waits, and the time-out of what was sent last. */
-function isOverdue(run: RunState, moment: Moment): boolean {
+function isOverdue(state: SystemState, run: RunState, moment: Moment): boolean {
   const { schedule, plan } = run.config;
-  if (run.stop) return moment.now_ms > Math.max(run.stop.at_ms, run.trigger!.start_at) + ABORT_MS + LAST_FINAL_MS;
+  const t_us = sinceZeroUs(state, run, moment);
+  if (run.stop) return t_us > Math.max(stopUs(run) ?? 0, startUs(run)) + (ABORT_MS + LAST_FINAL_MS) * 1000;
   if (hasForeign(run) || schedule.window_us === null) return false;
-  return moment.now_ms > zeroMs(run)! + schedule.window_us / 1000 + 2 * plan.target.timeout_ms + LAST_FINAL_MS;
+  return t_us > schedule.window_us + (2 * plan.target.timeout_ms + LAST_FINAL_MS) * 1000;
 }
 
 function endedDecision(state: SystemState, run: RunState): Decision {

@@ -32,7 +32,7 @@ export function fold(state: SystemState, entry: Entry): SystemState {
       foldMetrics(state, entry);
       break;
     case "control":
-      foldControl(state, entry.message, entry.offset);
+      foldControl(state, entry.message, entry);
       break;
     case "test_config":
     case "trigger":
@@ -198,14 +198,14 @@ function refusal(state: SystemState, command: Control): string | null {
   return command.command_seq === command_seq + 1 ? null : "command repeated or out of order";
 }
 
-function foldControl(state: SystemState, command: Control, offset: number): void {
+function foldControl(state: SystemState, command: Control, { offset, timestamp_ms }: Pick<Heard, "offset" | "timestamp_ms">): void {
   const reason = refusal(state, command);
   if (reason !== null) {
     increment(state.stale, reason);
     return;
   }
   if (command.type === "claim") {
-    state.leadership = { term: command.term, owner: command.owner, claim_offset: offset, command_seq: command.command_seq };
+    state.leadership = { term: command.term, owner: command.owner, claim_offset: offset, ahead_ms: command.at_ms - timestamp_ms, command_seq: command.command_seq };
     return;
   }
   state.leadership.command_seq = command.command_seq;
@@ -217,7 +217,9 @@ function foldControl(state: SystemState, command: Control, offset: number): void
   if (!run || run.replaced || run.ended) return;
   switch (command.type) {
     case "trigger":
-      run.trigger ??= command;
+      if (run.trigger) break;
+      run.trigger = command;
+      run.trigger_ahead_ms = command.at_ms - timestamp_ms;
       break;
     case "lost": {
       const key = memberKey(command.node_id, command.epoch);
@@ -225,7 +227,7 @@ function foldControl(state: SystemState, command: Control, offset: number): void
       break;
     }
     case "assign":
-      run.assigns.push(command);
+      run.assigns.push({ ...command, offset });
       break;
     case "stop":
       run.stop ??= command;
@@ -249,6 +251,7 @@ function foldConfig(state: SystemState, config: Extract<Control, { type: "config
     config,
     config_offset: offset,
     trigger: null,
+    trigger_ahead_ms: 0,
     stop: null,
     lost: new Map(),
     assigns: [],

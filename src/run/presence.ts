@@ -8,6 +8,9 @@ const FOREIGN_HEARTBEAT_MS = 5_000;
 /** After an outage or a takeover everyone gets this long to be heard again. */
 export const GRACE_MS = 5_000;
 
+/** What the way from a node is taken for where only one direction was measured. */
+const ONE_WAY_MS = 1_000;
+
 /** What only the process that judges can know. Times are its own wire time, ms. */
 export interface Moment {
   now_ms: number;
@@ -102,7 +105,10 @@ export function notReady(state: SystemState, run: RunState, moment: Moment): Not
       const what = node && hasLeft(node) ? "has left" : "is silent";
       return { node_id, code: "not_alive", message: `driver ${node_id} ${what}` };
     }
-    if (isReady(run, node, moment)) return [];
+    if (isReady(run, node, moment)) {
+      const knowsClock = node.foreign || clockOf(node, state.leadership.term) !== null;
+      return knowsClock ? [] : { node_id, code: "not_ready", message: `the clock of driver ${node_id} is not known yet` };
+    }
     const refused = node.heartbeat?.refused;
     if (refused?.test_id === run.test_id && refused.config_offset === run.config_offset) {
       return { node_id, code: refused.code, message: refused.message };
@@ -116,11 +122,14 @@ export function notReady(state: SystemState, run: RunState, moment: Moment): Not
  * that may be wrong: down = delay to the node + offset, up = delay from it - offset.
  *
  *     offset = (down - up) / 2        error = (down + up) / 2
+ *
+ * Before it has told what it hears of this term's leader: offset = -up, wrong by the way from it. null: it was not heard.
  */
 export function clockOf(node: NodeState, term: number): { offset_ms: number; error_ms: number } | null {
   const clock = node.heartbeat?.clock;
-  if (!clock || clock.term !== term || node.delays_ms.length === 0) return null;
+  if (!node.heartbeat || node.delays_ms.length === 0) return null;
   const up = Math.min(...node.delays_ms);
+  if (clock?.term !== term) return { offset_ms: round(-up), error_ms: ONE_WAY_MS };
   return { offset_ms: round((clock.delay_ms - up) / 2), error_ms: round(Math.max(0, (clock.delay_ms + up) / 2)) };
 }
 

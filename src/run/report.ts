@@ -5,7 +5,7 @@ import { nodeViolations, violations } from "./invariants.ts";
 import { infiniteOf, latencyOf, latencyOfSummary, latenessOf, measurementsOf, mergeMeasurements, type Measurements } from "./latency.ts";
 import { REPORT_SCHEMA, type GeneratorReport, type Latency, type NodeReport, type Report, type Totals } from "./report-schema.ts";
 import { withoutSecrets } from "./secrets.ts";
-import { zeroMs, type Measured, type RunState } from "./state.ts";
+import { stopUs, zeroMs, type Measured, type RunState } from "./state.ts";
 import { judgeThreshold, parseThreshold, verdictOf } from "./thresholds.ts";
 import { areRowsWhole, secondsOf, targetRps, timelineRows } from "./timeline.ts";
 
@@ -62,13 +62,13 @@ function snapshotOf({ measured }: Member): Measures | null {
  */
 function windowMs(run: RunState, sum: Account): number | null {
   const { schedule } = run.config;
-  const zero = zeroMs(run);
   const last_end_ms = sum.last_end_us / 1000;
   let window_ms = schedule.window_us === null ? null : schedule.window_us / 1000;
   if (schedule.kind === "closed" && schedule.slots !== null) {
     if (run.ended || window_ms === null) window_ms = last_end_ms === 0 ? window_ms : Math.min(window_ms ?? Infinity, last_end_ms);
   }
-  if (run.stop && zero !== null) window_ms = Math.min(window_ms ?? Infinity, Math.max(0, run.stop.at_ms - zero));
+  const stop_us = stopUs(run);
+  if (stop_us !== null) window_ms = Math.min(window_ms ?? Infinity, Math.max(0, stop_us / 1000));
   return window_ms;
 }
 

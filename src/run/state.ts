@@ -53,6 +53,8 @@ export interface Leadership {
   term: number;
   owner: string | null;
   claim_offset: number;
+  /** Its clock at its claim, less the log's. */
+  ahead_ms: number;
   /** The last valid command of the term. */
   command_seq: number;
 }
@@ -62,10 +64,13 @@ export interface RunState {
   config: ConfigCommand;
   config_offset: number;
   trigger: TriggerCommand | null;
+  /** The clock of who triggered it, less the log's. */
+  trigger_ahead_ms: number;
   stop: ControlOf<"stop"> | null;
   /** By member key. */
   lost: Map<string, LostCommand>;
-  assigns: ControlOf<"assign">[];
+  /** With their offsets on control, which count on over all terms. */
+  assigns: (ControlOf<"assign"> & { offset: number })[];
   ended: EndedCommand | null;
   ended_offset: number | null;
   /** A later config took its place before it was triggered. */
@@ -106,7 +111,7 @@ export function memberKey(node_id: string, epoch: number | null): string {
 export function initialState(): SystemState {
   return {
     nodes: new Map(),
-    leadership: { term: 0, owner: null, claim_offset: -1, command_seq: -1 },
+    leadership: { term: 0, owner: null, claim_offset: -1, ahead_ms: 0, command_seq: -1 },
     orchestrators: new Map(),
     runs: new Map(),
     known: new Set(),
@@ -134,4 +139,10 @@ export function busyRun(state: SystemState): RunState | null {
 /** The schedule's zero (leader's wall clock, ms); null before the trigger. */
 export function zeroMs(run: RunState): number | null {
   return run.trigger ? run.trigger.start_at + (run.config.plan.warmup_s ?? 0) * 1000 : null;
+}
+
+/** When it was stopped, us since the schedule's zero; null: it was not, or before its trigger. */
+export function stopUs(run: RunState): number | null {
+  const zero = zeroMs(run);
+  return run.stop && zero !== null ? (run.stop.t_us ?? (run.stop.at_ms - zero) * 1000) : null;
 }

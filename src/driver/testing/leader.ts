@@ -61,6 +61,7 @@ export function createLeader(term: number, owner = "leader", now_ms: () => numbe
     assign: (test_id, to) => ({
       ...command(),
       type: "assign",
+      kept: [],
       test_id,
       cut_us: 0,
       from: { node_id: "other", epoch: 1 },

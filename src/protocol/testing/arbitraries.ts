@@ -224,6 +224,7 @@ const control = fc.oneof(
       test_id: testId,
       cut_us: number,
       from: fc.record({ node_id: nodeId, epoch: count }),
+      kept: list(fc.record({ range_id: rangeId, slots: count })),
       moves: list(fc.record({ node_id: nodeId, epoch: count, range })),
     }),
   ),

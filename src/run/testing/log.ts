@@ -30,7 +30,7 @@ export interface Script {
   config(test_id: string, plan: PlanInput): void;
   /** Everybody says ready, then the trigger is read. */
   trigger(test_id: string): void;
-  snapshot(node_id: string, epoch: number, test_id: string, measured: Snapshot, options?: { final?: boolean; end_reason?: EndReason }): void;
+  snapshot(node_id: string, epoch: number, test_id: string, measured: Snapshot, options?: { final?: boolean; end_reason?: EndReason; revision?: number }): void;
 }
 
 const START_MS = 1_700_000_000_000;
@@ -93,7 +93,7 @@ export function script(): Script {
       }
       self.command(triggerBody(self.state, run, self.moment(), self.now_ms + 1000));
     },
-    snapshot(node_id, epoch, test_id, measured, { final = false, end_reason } = {}) {
+    snapshot(node_id, epoch, test_id, measured, { final = false, end_reason, revision } = {}) {
       const key = `${node_id}@${epoch}/${test_id}`;
       const seq = sequences.get(key) ?? 0;
       sequences.set(key, seq + 1);
@@ -106,7 +106,7 @@ export function script(): Script {
         epoch,
         seq,
         final,
-        revision: 1,
+        revision: revision ?? self.state.runs.get(test_id)?.config_offset ?? 1,
         ...(end_reason && { end_reason }),
         ...measured,
       });
