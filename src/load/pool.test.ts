@@ -124,6 +124,49 @@ describe("before and without a start", () => {
   });
 });
 
+test.each([1, 3])("%i workers take over slots while they run, and when they are done already", async (workers) => {
+  const inherited = (from: number) => ({ range_id: `r9.${from}`, share: 9, from, to: 400, step: 100 });
+  const job = loadJob(loadTarget(target.port), rate(400, 1000), { connections: 6 });
+  job.ranges = [{ range_id: "r0", share: 0, from: 0, to: 400, step: 2 }];
+  const { counts, ranges } = await runPool(job, workers, async (engine) => {
+    await expect.poll(received).toBeGreaterThan(5);
+    engine.assign([inherited(399), { ...inherited(301), range_id: "r1.0", step: 2 }]);
+    await engine.finished;
+    const { counts: before } = await engine.snapshot();
+    expectEnds(before, { sent: 251, ok: 251 });
+    engine.assign([inherited(1)]);
+  });
+  // Slots that were due long ago are not caught up.
+  expectEnds(counts, { sent: 251, ok: 251, dropped: 4 });
+  expect(ranges).toEqual([
+    { range_id: "r0", taken: 200 },
+    { range_id: "r9.399", taken: 1 },
+    { range_id: "r1.0", taken: 50 },
+    { range_id: "r9.1", taken: 4 },
+  ]);
+  expect(received()).toBe(251);
+});
+
+test("threads that were blocked send nothing before they are told to go on, and that is asked for once", async () => {
+  await crew.close();
+  crew = createCrew({ ready: 0, warm: false, entry: new URL("./testing/blocked-worker.ts", import.meta.url) });
+  const gaps: number[] = [];
+  const job = loadJob(loadTarget(target.port), rate(300, 1500), { connections: 6 });
+  const engine = createLoadPool(job, crew, 2, { onGap: (gap_ms) => gaps.push(gap_ms) });
+  await engine.prepare();
+  engine.start(performance.now());
+  await expect.poll(() => gaps.length, { timeout: 10_000 }).toBe(1);
+  const held = (await engine.snapshot()).counts.sent;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect((await engine.snapshot()).counts.sent).toBe(held);
+  engine.resume();
+  await engine.finished;
+  const { counts } = await engine.snapshot();
+  await engine.close();
+  expectEnds(counts, { sent: 450, ok: 450 });
+  expect(gaps).toHaveLength(1);
+});
+
 describe("a thread that breaks", () => {
   test("is a failure of the load, and is replaced", async () => {
     await crew.close();
