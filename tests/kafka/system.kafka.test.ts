@@ -116,7 +116,7 @@ describeKafka("a system of processes over Kafka", () => {
     expect(report.nodes.map((node) => node.node_id)).toEqual(["d0", "d2", "d3", "d5", "d7"]);
   }, 60_000);
 
-  test("a driver that dies in the middle is noticed, and the run ends with honest unknowns", async () => {
+  test("a driver that dies in the middle: the others take over its slots, and the rest is an honest unknown", async () => {
     const killed = until(async () => target.counters().requests_received > 300).then(() => stop(drivers.get("d2"), "SIGKILL"));
     const report = await runTest({ target: { url: `${target.url}/ping` }, rate_rps: 100, duration_s: 6, connections: 4 });
     await killed;
@@ -129,6 +129,7 @@ describeKafka("a system of processes over Kafka", () => {
     expect(totals.unknown).toBeGreaterThan(0);
     expect(totals.completed).toBeLessThanOrEqual(received);
     expect(received).toBeLessThanOrEqual(totals.sent + (totals.overlap_max ?? Infinity));
-    expect(report.nodes.filter((node) => node.node_id !== "d2").map((node) => node.totals.ok)).toEqual([600, 600, 600, 600]);
+    expect(totals.ok + totals.unknown + (report.nodes.find((node) => node.node_id === "d2")?.totals.never_sent ?? 0)).toBe(3_000);
+    for (const node of report.nodes.filter((node) => node.node_id !== "d2")) expect(node.totals.ok).toBeGreaterThan(600);
   }, 60_000);
 });
