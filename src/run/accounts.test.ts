@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { reportOf } from "./project.ts";
+import { standingOf } from "./report.ts";
 import { answered, measuring, script, type Script } from "./testing/log.ts";
 import type { Report } from "./report-schema.ts";
 
@@ -162,4 +163,14 @@ test("the invariants hold for any history of snapshots, finals and losses", () =
     }),
     { numRuns: 150 },
   );
+});
+
+test("the rate of answers refers to the time that has passed while the run is live, to the window when it has ended", () => {
+  const { log, epochs } = started({ rate_rps: 10, duration_s: 10 }, ["a"]);
+  const { recorder, snapshot } = measuring(10e6);
+  for (let i = 0; i < 20; i++) answered(recorder, i * 1e5, 1e5);
+  log.snapshot("a", epochs[0]!, "t", snapshot(2e6));
+  const run = log.state.runs.get("t")!;
+  expect(standingOf(run, log.state.measured.get("t")).totals.rps).toBe(10);
+  expect(end(log).totals.rps).toBe(2);
 });

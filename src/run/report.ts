@@ -35,7 +35,7 @@ export function standingOf(run: RunState, measured: Map<string, Measured> | unde
   const [only] = nodes;
   return {
     members,
-    totals: totalsOf(sum, window_ms, targetRps(run.config.schedule, members.length)),
+    totals: totalsOf(sum, rateWindowMs(run, sum, window_ms), targetRps(run.config.schedule, members.length)),
     latency: only && nodes.length === 1 && own[0] ? only.latency : latencyOf(merged, infiniteOf(sum)),
     nodes,
     generator: generatorOf(parts, merged, run.config.model),
@@ -72,6 +72,12 @@ function windowMs(run: RunState, sum: Account): number | null {
   return window_ms;
 }
 
+/** What the rate of answers refers to: the window, while live as much of it as answers have been told of. */
+function rateWindowMs(run: RunState, sum: Account, window_ms: number | null): number | null {
+  if (run.ended || sum.last_end_us === 0) return window_ms;
+  return Math.min(window_ms ?? Infinity, sum.last_end_us / 1000);
+}
+
 function totalsOf({ completed_in_window, last_end_us: _, ...counts }: Account, window_ms: number | null, target: number | null): Totals {
   const rps = window_ms === null || window_ms === 0 ? 0 : round(completed_in_window / (window_ms / 1000));
   return { ...counts, rps, target_rps: target === null ? null : round(target) };
@@ -93,7 +99,7 @@ function nodeReport(
     state: stateOf(run, member),
     foreign: member.foreign,
     source: member.foreign ? "summary" : "histogram",
-    totals: totalsOf(account, window_ms, target === null ? null : target / n),
+    totals: totalsOf(account, rateWindowMs(run, account, window_ms), target === null ? null : target / n),
     latency: own ? latencyOf(own, infiniteOf(account)) : latencyOfSummary(member.measured?.plain ?? null),
     start_offset_ms: typeof part?.start_offset_us === "number" && account.scheduled > 0 ? round(part.start_offset_us / 1000) : null,
     send_lateness_us: own ? latenessOf(own.send_lateness) : { p50: null, p99: null, max: null },
