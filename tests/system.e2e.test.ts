@@ -44,7 +44,7 @@ describe("against a running system", () => {
     const path = join(folder, "r.json");
     const out = await ok(onSystem("run", `${target.url}/ping`, "--rate", "100", "--requests", "150", "--connections", "2", "--report", path));
     expect(out.split("\n")[0]).toBe(`2 drivers x 100 rps = 200 rps for 300 requests against ${target.url}/ping`);
-    expect(out).toMatch(/^t=1s sent=/m);
+    expect(out).toMatch(/^t=[12]s sent=/m);
     expect(out).toMatch(/COMPLETED {2}test t-/);
     expect((JSON.parse(await readFile(path, "utf8")) as Report).totals.ok).toBe(300);
     expect(target.counters().requests_received).toBe(300);
@@ -52,7 +52,7 @@ describe("against a running system", () => {
 
   it("an interrupted run is stopped there, and its report comes back", async () => {
     const process_ = onSystem("run", `${target.url}/ping`, "--rate", "50", "--duration", "60s", "--connections", "2");
-    await process_.says(/^t=1s /m);
+    await process_.says(/^t=\d+s /m);
     process_.child.kill("SIGINT");
     expect(await process_.ended).toBe(130);
     expect(process_.stdout()).toContain("STOPPED  test t-");

@@ -1,5 +1,12 @@
 import type { LatencySummary, Percentile } from "../metrics/statistics.ts";
 
+const NUMERIC = new Intl.Collator("en-US", { numeric: true });
+
+/** The order of names in tables: driver-2 before driver-10. */
+export function byName(a: string, b: string): number {
+  return NUMERIC.compare(a, b);
+}
+
 /** A count as people read it: 1,800. */
 export function count(value: number): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: 0 });

@@ -2,6 +2,7 @@ import type { LatencySummary } from "../metrics/statistics.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { RunEvent, RunMember } from "../run/events.ts";
 import type { NodeReport, Report, TimelineRow, Totals } from "../run/report-schema.ts";
+import { byName } from "./figures.ts";
 
 /** All that the terminal shows of one run, folded from its events. */
 export interface LiveModel {
@@ -55,8 +56,11 @@ export function reduce(model: LiveModel, event: RunEvent): LiveModel {
       const { phase, plan, planned, window_ms, zero_at, members } = event;
       return { ...model, phase, plan, planned, window_ms, zero_at, members };
     }
-    case "progress":
-      return { ...model, t_s: event.t_s, totals: event.totals, response: event.latency.response, nodes: event.nodes };
+    case "progress": {
+      const { t_s, totals, latency } = event;
+      const nodes = event.nodes.toSorted((a, b) => byName(a.node_id, b.node_id));
+      return { ...model, t_s, totals, response: latency.response, nodes, marks: [...model.marks, ...leavers(model, nodes)] };
+    }
     case "second": {
       const others = model.seconds.filter(({ t_s }) => t_s !== event.row.t_s);
       return { ...model, seconds: [...others, event.row].sort((a, b) => a.t_s - b.t_s).slice(-KEPT_SECONDS) };
@@ -70,7 +74,14 @@ export function reduce(model: LiveModel, event: RunEvent): LiveModel {
   }
 }
 
-/** What was done in one second of the schedule. */
+/** Who has left since, in words: the orchestrator marks no leavers. */
+function leavers(model: LiveModel, nodes: readonly NodeReport[]): string[] {
+  if (model.phase === "ended") return [];
+  const gone = new Set(model.nodes.filter(({ state }) => state === "left").map(({ node_id }) => node_id));
+  return nodes.flatMap(({ node_id, state }) => (state === "left" && !gone.has(node_id) ? [`driver ${node_id} left before the end`] : []));
+}
+
+/** What was done in one second of the schedule; `target_rps` is null where there is none, as in the drain. */
 type Second = Pick<TimelineRow, "t_s" | "sent" | "target_rps" | "nodes">;
 
 /**
@@ -83,11 +94,14 @@ export function lastSecond(model: LiveModel): Second | null {
   if (t_s === null) return null;
   const told_s = seconds.findLast(({ coverage }) => coverage === 1)?.t_s ?? 0;
   const running = nodes.some(({ state }) => state === "running");
-  const last_s = Math.max(told_s - 1, Math.floor(t_s) - (running ? 2 : 1));
+  // Once it has ended, time goes on without it.
+  const end_s = model.phase !== "ended" ? Infinity : window_ms === null ? (seconds.at(-1)?.t_s ?? 0) : Math.ceil(window_ms / 1000) - 1;
+  const last_s = Math.min(end_s, Math.max(told_s - 1, Math.floor(t_s) - (running ? 2 : 1)));
   if (last_s < 0) return null;
-  const over = window_ms !== null && last_s * 1000 >= window_ms;
-  const target_rps = totals === null || totals.target_rps === null ? null : over ? 0 : totals.target_rps;
-  return seconds.find((row) => row.t_s === last_s) ?? { t_s: last_s, sent: 0, target_rps, nodes: {} };
+  const draining = window_ms !== null && last_s * 1000 >= window_ms;
+  const target_rps = draining ? null : (totals?.target_rps ?? null);
+  const row = seconds.find(({ t_s }) => t_s === last_s) ?? { t_s: last_s, sent: 0, target_rps, nodes: {} };
+  return draining ? { ...row, target_rps } : row;
 }
 
 /** How many requests had been sent when a second ended: all but those of later ones. */

@@ -49,6 +49,15 @@ describe("the model of a run", () => {
   });
 });
 
+describe("drivers that leave", () => {
+  it("are marked once", () => {
+    const events = eventsUntil(3.5);
+    const progress = events.at(-1)!;
+    if (progress.type === "progress") progress.nodes[0]!.state = "left";
+    expect(modelOf([...events, progress]).marks).toEqual(["driver driver-1 left before the end"]);
+  });
+});
+
 describe("the live view", () => {
   it("says what it waits for before the start", () => {
     expect(renderLive(emptyModel(TEST_ID), 80)).toEqual(["the drivers are getting ready ..."]);
@@ -59,7 +68,7 @@ describe("the live view", () => {
     const model = modelOf([...eventsUntil(3.5, { http_error: 12, ok: 1388 }), ...MARKS]);
     expect(renderLive(model, 80).join("\n")).toMatchInlineSnapshot(`
       "running  ████████████████████████████░░░░░░░░░░░░  3.5 / 5.0 s
-      rate    400/s of 400  █▅█
+      sent/s  400 of 400  █▅█
       count   sent 1,400   ok 1,388   errors 12   dropped 0   in flight 0
       time    p50 0.50 ms   p90 1.00 ms   p99 4.00 ms   max 10.0 ms
       errors  http_error 12
@@ -73,7 +82,7 @@ describe("the live view", () => {
     const model = modelOf([...eventsUntil(3.5, { timeout: 2 }), ...MARKS]);
     expect(renderLive(model, 40).join("\n")).toMatchInlineSnapshot(`
       "running  █████████████░░░░░  3.5 / 5.0 s
-      rate    400/s of 400  █▅█
+      sent/s  400 of 400  █▅█
       count   sent 1,400  ok 1,400  errors 2
               dropped 0  in flight 0
       time    p50 0.50 ms  p90 1.00 ms
@@ -112,11 +121,18 @@ describe("the live view", () => {
 
 describe("plain lines", () => {
   it("tell one second each", () => {
-    const expected = "t=3s sent=1,000 rate=400/s (target 400) p50=0.50ms p99=4.00ms max=10.0ms errors=0";
+    const expected = "t=3s sent=1,000 sent/s=400 (target 400) p50=0.50ms p99=4.00ms max=10.0ms errors=0";
     expect(plainLine(modelOf(eventsUntil(3.5, { sent: 1_400 })))).toBe(expected);
     expect(plainLine(modelOf(eventsUntil(3.5, { sent: 1_400, waiting: 7 })))).toBe(`${expected} waiting=7`);
     expect(plainLine(modelOf(eventsUntil(0.5)))).toBeNull();
     expect(plainLine(emptyModel(TEST_ID))).toBeNull();
+  });
+
+  it("name no target in the drain, and end with the window", () => {
+    expect(plainLine(modelOf(eventsUntil(8.5)))).toMatch(/^t=8s sent=\S+ sent\/s=400 p50/);
+    const [run, ...rest] = eventsUntil(5);
+    const ended = rest.map((event): RunEvent => (event.type === "progress" ? { ...event, t_s: 60 } : event));
+    expect(plainLine(modelOf([{ ...run!, phase: "ended" } as RunEvent, ...ended]))).toMatch(/^t=5s sent=2,000 sent\/s=400 \(target 400\)/);
   });
 
   it("show a percentile that lies among the failed as beyond the timeout", () => {

@@ -70,11 +70,11 @@ function barOf(share: number, room: number, paint: Paint): string {
 
 function rateLines(model: LiveModel, columns: number, paint: Paint): string[] {
   const second = lastSecond(model);
-  const target_rps = second?.target_rps ?? model.totals?.target_rps ?? null;
+  const target_rps = second === null ? (model.totals?.target_rps ?? null) : second.target_rps;
   const now = second === null ? "..." : rate(second.sent);
-  const text = `${now}/s${target_rps === null ? "" : ` of ${rate(target_rps)}`}`;
+  const text = `${now}${target_rps === null ? "" : ` of ${rate(target_rps)}`}`;
   const short = second !== null && target_rps !== null && second.sent < 0.95 * target_rps;
-  const label = "rate".padEnd(LABEL_WIDTH);
+  const label = "sent/s".padEnd(LABEL_WIDTH);
   const room = columns - label.length - text.length - 2;
   const line = sparkline(secondsOver(model), room, target_rps);
   return [`${paint("dim", label)}${short ? paint("yellow", text) : text}  ${paint("cyan", line)}`.trimEnd()];
@@ -146,7 +146,7 @@ function toned(line: string, node: NodeReport, paint: Paint): string {
 /**
  * One line about each second that is over, for terminals and files that cannot be written over; null: none is yet.
  * What was sent is as of its end, all else as of now:
- * `t=3s sent=1,800 rate=600/s (target 600) p50=0.41ms p99=1.20ms max=3.10ms errors=0`
+ * `t=3s sent=1,800 sent/s=600 (target 600) p50=0.41ms p99=1.20ms max=3.10ms errors=0`
  */
 export function plainLine(model: LiveModel): string | null {
   const { totals, response } = model;
@@ -156,7 +156,7 @@ export function plainLine(model: LiveModel): string | null {
   return [
     `t=${second.t_s + 1}s`,
     `sent=${count(sentUntil(model, second))}`,
-    `rate=${rate(second.sent)}/s${target_rps === null ? "" : ` (target ${rate(target_rps)})`}`,
+    `sent/s=${rate(second.sent)}${target_rps === null ? "" : ` (target ${rate(target_rps)})`}`,
     `p50=${tight(percentileOf(model, response, "50"))}`,
     `p99=${tight(percentileOf(model, response, "99"))}`,
     `max=${tight(duration(response.max_ms))}`,

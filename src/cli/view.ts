@@ -1,4 +1,5 @@
 import type { RunEvent } from "../run/events.ts";
+import { printable } from "./figures.ts";
 import { emptyModel, lastSecond, reduce, type LiveModel } from "./live-model.ts";
 import { plainLine, renderLive } from "./live-view.ts";
 import type { Terminal } from "./terminal.ts";
@@ -25,10 +26,11 @@ function openLines(test_id: string, terminal: Terminal): View {
   let shown_s = 0;
   return {
     event(event) {
+      const told = model.marks.length;
       model = reduce(model, event);
-      if (event.type === "mark") terminal.line(`! ${event.text}`);
+      for (const mark of model.marks.slice(told)) terminal.line(`! ${printable(mark)}`);
       const over_s = (lastSecond(model)?.t_s ?? -1) + 1;
-      if (event.type !== "progress" || over_s <= shown_s || model.phase === "ended") return;
+      if (event.type !== "progress" || over_s <= shown_s) return;
       shown_s = over_s;
       const line = plainLine(model);
       if (line !== null) terminal.line(line);
