@@ -36,7 +36,7 @@ describe("the summary", () => {
       planned        2,000    sent           2,000    ok             2,000    http errors        0
       network errors     0    timeouts           0    aborted            0    dropped            0
       never sent         0    unknown            0
-      rate 400 rps of 400   received 136 kB   sent 228 kB
+      answered 400 rps (target 400)   received 136 kB   sent 228 kB
 
       latency  response  service  connect
       min       0.25 ms  0.20 ms  0.75 ms
@@ -76,12 +76,13 @@ describe("the summary", () => {
     expect(renderSummary(BAD, Infinity).join("\n")).toMatchInlineSnapshot(`
       "FAIL (completed)  test t-20261121-093015-x7k2 "checkout"
       open loop, 5 s + 0.01 s drain
+      ! 40 of 2,000 requests were never sent: driver_lost
       ! incomplete: driver-2: lost (silent); 200 requests at most may have been sent without anybody having counted their answers
 
       planned         2,000    sent            1,900    ok              1,500    http errors        50    network errors    100
       timeouts           50    aborted             0    dropped            60    never sent         40    unknown           200
       overlap             0    overlap at most     3
-      rate 310 rps of 400   received 136 kB   sent 228 kB
+      answered 310 rps (target 400)   received 136 kB   sent 228 kB
       never sent because: driver_lost 40
       12 requests waited for a free connection (at most 4 at once), 7 reconnects
 
@@ -108,18 +109,36 @@ describe("the summary", () => {
         timeout           x 50  no answer within 30 s [31m
 
       thresholds
-        fail          p99 < 200ms      actual -  (the percentile lies among failed or dropped requests)
+        fail          p99 < 200ms      actual > 30 s  (the percentile lies among failed or dropped requests)
         fail          error_rate < 1%  actual 12.5 %
-        pass          p50 < 2ms        actual 0.5 ms
+        pass          p50 < 2ms        actual 0.50 ms
 
       generator cpu 1.02 cores, utilisation 99.1 %; all drivers started within 0.08 ms
-      ! the generator did not keep up, its figures are doubtful: utilisation_above_95_percent"
+      ! the generator did not keep up, its figures are doubtful: a load thread had no time left in more than one second in twenty; use
+        more --workers, more drivers on other machines, or a lower rate"
     `);
   });
 
   it("says it when nothing was answered with success", () => {
     const lines = renderSummary(report({ totals: totals({ ok: 0, network_error: 2000, completed: 0 }) }), 80);
     expect(lines).toContain("! not a single request was answered with success");
+  });
+
+  it("says why the generator did not keep up, and what to do", () => {
+    const reasons = ["send_lateness_p99_44ms", "generator_core_full", "achieved_below_99_percent", "something_new"];
+    const reason = "the generator was saturated: send_lateness_p99_44ms";
+    const thresholds = [{ expression: "p99 < 1s", actual: 0.004, verdict: "inconclusive" as const, reason }];
+    const text = renderSummary(report({ generator: { cpu: 1, utilisation: 1, valid: false, reasons }, thresholds }), Infinity).join(" ");
+    expect(text).toContain("requests went out up to 44 ms late (p99): something else had the CPU");
+    expect(text).toContain("saturated: requests went out up to 44 ms late (p99)");
+    expect(text).toContain("something_new");
+    expect(text).not.toMatch(/send_lateness|core_full|below_99/);
+  });
+
+  it("lists drivers by number", () => {
+    const nodes = ["driver-10", "driver-2", "driver-1"].map((node_id) => node(node_id));
+    const names = renderSummary(report({ nodes }), 100).flatMap((line) => /^driver-\d+/.exec(line) ?? []);
+    expect(names).toEqual(["driver-1", "driver-2", "driver-10"]);
   });
 
   it("calls a contradiction in its figures what it is", () => {

@@ -1,8 +1,10 @@
 import type { LatencySummary, Percentile } from "../metrics/statistics.ts";
 import { PERCENTILES } from "../metrics/statistics.ts";
 import type { NodeReport, Report, Totals } from "../run/report-schema.ts";
-import { bytes, count, duration, percent, percentile, printable, rate } from "./figures.ts";
+import { byName, bytes, count, duration, percent, percentile, printable, rate } from "./figures.ts";
+import { codesInWords, reasonInWords } from "./generator-words.ts";
 import { aligned, columns, fit, folded, plainPaint, wrapped, type Paint, type Tone } from "./paint.ts";
+import { actualFigure } from "./threshold-figure.ts";
 
 const MAX_WIDTH = 132;
 const SHOWN_ERRORS = 10;
@@ -46,9 +48,16 @@ function headLines(report: Report, room: number, paint: Paint): string[] {
   ];
   if (totals.ok === 0) lines.push(paint("red", "! not a single request was answered with success"));
   const alarm = (tone: Tone, text: string) => lines.push(...wrapped(`! ${text}`, room).map((line) => paint(tone, line)));
-  for (const text of incompleteness(report)) alarm("yellow", text);
+  for (const text of [...shortfall(report), ...incompleteness(report)]) alarm("yellow", text);
   for (const bug of report.bugs) alarm("red", `the figures contradict each other, which is a bug in Onrush: ${printable(bug)}`);
   return lines;
+}
+
+/** Requests that were never sent although nobody stopped the run. */
+function shortfall({ status, totals: { planned, never_sent, never_sent_reasons } }: Report): string[] {
+  const reasons = Object.keys(never_sent_reasons).filter((reason) => reason !== "stopped");
+  if (status === "stopped" || never_sent === 0) return [];
+  return [`${count(never_sent)} of ${count(planned)} requests were never sent${reasons.length > 0 ? `: ${reasons.join(", ")}` : ""}`];
 }
 
 function incompleteness(report: Report): string[] {
@@ -82,10 +91,10 @@ function countLines(report: Report, room: number, paint: Paint): string[] {
       ? [failed("overlap", totals.overlap), ["overlap at most", totals.overlap_max === null ? "unbounded" : count(totals.overlap_max)] as [string, string]]
       : []),
   ];
-  const target = totals.target_rps === null ? "" : ` of ${rate(totals.target_rps)}`;
+  const target = totals.target_rps === null ? "" : ` (target ${rate(totals.target_rps)})`;
   return [
     ...grid(cells, room),
-    ...folded(`rate ${rate(totals.rps)} rps${target}   received ${bytes(totals.bytes_in)}   sent ${bytes(totals.bytes_out)}`, room),
+    ...folded(`answered ${rate(totals.rps)} rps${target}   received ${bytes(totals.bytes_in)}   sent ${bytes(totals.bytes_out)}`, room),
     ...(reasons.length > 0 ? folded(`never sent because: ${reasons.join(", ")}`, room) : []),
     ...(report.warmup === null
       ? []
@@ -201,7 +210,7 @@ function signed(ms: number | null): string {
 }
 
 function nodeTable(report: Report, room: number, paint: Paint): string[] {
-  const shown = report.nodes.slice(0, SHOWN_NODES);
+  const shown = report.nodes.toSorted((a, b) => byName(a.node_id, b.node_id)).slice(0, SHOWN_NODES);
   if (shown.length === 0) return [];
   const { timeout_ms } = report.plan.target;
   const table = (used: typeof NODE_COLUMNS) =>
@@ -241,10 +250,10 @@ function statusLines(report: Report, paint: Paint): string[] {
 function thresholdLines(report: Report, paint: Paint): string[] {
   if (report.thresholds.length === 0) return [];
   const tones = { pass: "green", fail: "red", inconclusive: "yellow" } as const;
-  const rows = report.thresholds.map(({ expression, actual, verdict, reason }) => {
-    const why = reason === null ? "" : `  (${printable(reason)})`;
-    const shown = actual === null ? "-" : `${actual.toLocaleString("en-US")}${unitOf(expression)}`;
-    return { verdict, expression: printable(expression), text: `actual ${shown}${why}` };
+  const rows = report.thresholds.map((result) => {
+    const { expression, verdict, reason } = result;
+    const why = reason === null ? "" : `  (${codesInWords(printable(reason))})`;
+    return { verdict, expression: printable(expression), text: `actual ${actualFigure(result, report)}${why}` };
   });
   const widest = Math.max(...rows.map(({ expression }) => expression.length));
   return [
@@ -254,16 +263,13 @@ function thresholdLines(report: Report, paint: Paint): string[] {
   ];
 }
 
-/** The unit of an expression of one condition; of several nobody can tell which one is shown. */
-function unitOf(expression: string): string {
-  const unit = /^[^&]*\d\s*(us|ms|s|%)\s*$/.exec(expression)?.[1];
-  return unit === undefined || /\sand\s/.test(expression) ? "" : ` ${unit}`;
-}
-
 function generatorLines({ generator, nodes, start_spread_ms }: Report, room: number, paint: Paint): string[] {
   const use = `cpu ${generator.cpu.toFixed(2)} cores, utilisation ${percent(generator.utilisation)}`;
   const spread = nodes.length > 1 && start_spread_ms !== null ? `; all drivers started within ${duration(start_spread_ms)}` : "";
-  const reasons = generator.reasons.map(printable).join(", ");
-  const doubt = wrapped(`! the generator did not keep up, its figures are doubtful: ${reasons}`, room);
+  const reasons = generator.reasons.map((reason) => {
+    const { cause, advice } = reasonInWords(reason);
+    return printable(advice === "" ? cause : `${cause}; ${advice}`);
+  });
+  const doubt = wrapped(`! the generator did not keep up, its figures are doubtful: ${reasons.join(". ")}`, room);
   return [...wrapped(`generator ${use}${spread}`, room), ...(generator.valid ? [] : doubt.map((line) => paint("yellow", line)))];
 }
