@@ -88,6 +88,17 @@ describe("onrush run", () => {
     expect(await kept.ended, kept.stderr()).toBe(0);
     expect(kept.stdout()).toContain(data);
     expect(existsSync(join(data, "onrush.db"))).toBe(true);
+    const test_id = /test (t-\S+)/.exec(kept.stdout())![1]!;
+    const listed = start(["tests", "--data", data]);
+    expect([await listed.ended, listed.stderr()]).toEqual([0, ""]);
+    expect(listed.stdout()).toContain(test_id);
+    const report = start(["report", test_id, "--data", data]);
+    expect([await report.ended, report.stderr()]).toEqual([0, ""]);
+    expect(report.stdout()).toContain(`COMPLETED  test ${test_id}`);
+    const unknown = start(["report", "nope", "--data", data]);
+    expect([await unknown.ended, errorLines(unknown)]).toEqual([2, [`onrush: there is no test nope in ${data}`]]);
+    const nowhere = start(["tests", "--data", join(folder, "none")]);
+    expect([await nowhere.ended, existsSync(join(folder, "none"))]).toEqual([4, false]);
     const without = start(["run", ping(), "--requests", "5", "--connections", "1", "--data", "/dev/null/x"]);
     expect(await without.ended).toBe(0);
     expect(without.stderr()).toContain("warning: nothing is stored: /dev/null/x cannot be written");
@@ -170,6 +181,7 @@ describe("onrush run", () => {
     process_.child.kill("SIGTERM");
     expect(await process_.ended).toBe(130);
     expect(process_.stdout()).not.toContain("latency");
+    expect(errorLines(process_)).toEqual([expect.stringContaining("SIGTERM: stopping"), "ended at once: nothing of this run was kept"]);
   });
 
   it.skipIf(!existsSync("/dev/full"))("survives a full disk where its output goes, and says so", async () => {

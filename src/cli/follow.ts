@@ -39,7 +39,7 @@ export async function runAndShow(session: Session, plan: Plan, options: FollowOp
     note(`${signal}: stopping; once more ends it at once`);
     if (test_id !== null) session.stop(test_id, "interrupted").catch((error: unknown) => note(`it could not be stopped: ${messageOf(error)}`));
     interrupt.abort();
-  });
+  }, () => note(session.abandoned(test_id)));
   try {
     const created = await Promise.race([session.create(plan), interrupted]);
     if (created === null) return { interrupted: true };

@@ -107,6 +107,7 @@ function sessionOf(orchestrator: Orchestrator, stored_at: string | null, close: 
     },
     report: (test_id) => orchestrator.ended(test_id),
     kept: (test_id) => (stored_at === null ? [] : [`stored    test ${test_id} in ${stored_at}`]),
+    abandoned: () => "ended at once: nothing of this run was kept",
     close,
   };
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { NodeView } from "../api/views.ts";
-import { duration, printable } from "./figures.ts";
+import { byName, duration, printable } from "./figures.ts";
 import type { Done } from "./options.ts";
 import { clientFor, print, systemCommand, table, type SystemOptions } from "./system-options.ts";
 
@@ -14,7 +14,7 @@ export function nodesCommand(done: Done): Command {
 }
 
 function renderNodes({ nodes }: { nodes: NodeView[] }): string[] {
-  const rows = nodes.map((node) => [
+  const rows = nodes.toSorted((a, b) => byName(a.node_id, b.node_id)).map((node) => [
     printable(node.node_id),
     node.state,
     printable(node.node_ip),

@@ -44,6 +44,14 @@ describe("plan files", () => {
     await expect(readPlanFile(await file("f.mjs", "throw new Error('broken\\nmore');"))).rejects.toThrow(/it cannot be loaded: broken$/);
   });
 
+  it("that are ES modules in a CommonJS package say what to name them", async () => {
+    await mkdir(join(folder, "cjs"));
+    await file("cjs/package.json", '{"type": "commonjs"}');
+    const plan = "export const plan = { rate_rps: 4 };";
+    await expect(readPlanFile(await file("cjs/plan.ts", plan))).rejects.toThrow(/"type": "commonjs", and it is an ES module: name it .*cjs.plan\.mts$/);
+    expect(await readPlanFile(await file("cjs/plan.mts", plan))).toEqual({ rate_rps: 4 });
+  });
+
   it("bodies are text or a file's text", async () => {
     expect(await readBody("x")).toBe("x");
     expect(await readBody(`@${await file("body.txt", "ü")}`)).toBe("ü");

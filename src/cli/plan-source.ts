@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { findPackageJSON } from "node:module";
 import { extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { codeOf, messageOf, usageFailure } from "./failure.ts";
@@ -6,6 +7,7 @@ import { codeOf, messageOf, usageFailure } from "./failure.ts";
 /** What the operator named: a target, or a file with a plan. */
 export type PlanSource = { kind: "url"; url: string } | { kind: "file"; path: string };
 
+const MODULE_SYNTAX = /^\s*(?:export\b|import\b(?!\s*[(.]))/m;
 const MODULES = new Set([".ts", ".mts", ".js", ".mjs"]);
 
 /** Reads URL | PLAN.json | PLAN.ts. @throws {CliFailure} usage */
@@ -42,15 +44,33 @@ async function readJson(path: string): Promise<unknown> {
 }
 
 async function importPlan(path: string): Promise<Record<string, unknown>> {
+  let text: string;
   try {
-    await readFile(path);
+    text = await readFile(path, "utf8");
   } catch (error) {
     throw unreadable(path, error);
   }
+  const url = pathToFileURL(resolve(path));
+  const extension = extname(path).toLowerCase();
+  if ((extension === ".ts" || extension === ".js") && MODULE_SYNTAX.test(text) && (await isCommonJs(url))) {
+    const better = path.slice(0, -extension.length) + extension.replace(".", ".m");
+    throw usageFailure(`${path}: its package.json says "type": "commonjs", and it is an ES module: name it ${better}`);
+  }
   try {
-    return (await import(pathToFileURL(resolve(path)).href)) as Record<string, unknown>;
+    return (await import(url.href)) as Record<string, unknown>;
   } catch (error) {
     throw usageFailure(`${path}: it cannot be loaded: ${firstLine(messageOf(error))}`);
+  }
+}
+
+/** Whether the nearest package.json says that what is beside it is no ES module. */
+async function isCommonJs(file: URL): Promise<boolean> {
+  const path = findPackageJSON(file);
+  if (path === undefined) return false;
+  try {
+    return (JSON.parse(await readFile(path, "utf8")) as { type?: unknown } | null)?.type === "commonjs";
+  } catch {
+    return false;
   }
 }
 

@@ -41,6 +41,8 @@ export function openRemote(client: ApiClient): Session {
       }
     },
     kept: (test_id) => [`stored    ${client.url}${path(test_id, "report")}`],
+    abandoned: (test_id) =>
+      `ended at once: nothing was kept here${test_id === null ? "" : `; the system's own result: onrush report ${test_id} --orchestrator ${client.url}`}`,
     async close() {
       closed = true;
       for (const end of followers) end();

@@ -15,5 +15,7 @@ export interface Session {
   report(test_id: string): Promise<Report>;
   /** Where the report is kept, in lines for people. */
   kept(test_id: string): string[];
+  /** What becomes of a run that is left before its report, in a line for people. */
+  abandoned(test_id: string | null): string;
   close(): Promise<void>;
 }

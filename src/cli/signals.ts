@@ -4,13 +4,16 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const SECOND_SIGNAL_EXIT = 130;
 
 /**
- * Calls `first` once, at the first SIGINT, SIGTERM or SIGHUP; the second one ends the process at once. Gives back what
- * takes the handlers away again.
+ * Calls `first` once, at the first SIGINT, SIGTERM or SIGHUP; the second one ends the process at once, after `second`.
+ * Gives back what takes the handlers away again.
  */
-export function onSignal(first: (signal: NodeJS.Signals) => void): () => void {
+export function onSignal(first: (signal: NodeJS.Signals) => void, second: () => void = () => {}): () => void {
   let signalled = false;
   const handler = (signal: NodeJS.Signals) => {
-    if (signalled) process.exit(SECOND_SIGNAL_EXIT);
+    if (signalled) {
+      second();
+      process.exit(SECOND_SIGNAL_EXIT);
+    }
     signalled = true;
     first(signal);
   };
