@@ -52,6 +52,8 @@ export async function runAndShow(session: Session, plan: Plan, options: FollowOp
       const late = interrupted.then(() => sleep(INTERRUPT_LIMIT_MS, null, { ref: false }));
       const report = await Promise.race([session.report(test_id), late]);
       unfollow();
+      // The report may be there before the last events have come.
+      if (report !== null) view.event({ type: "ended", test_id, report });
       view.close();
       if (report === null) {
         terminal.note(`no report came within ${INTERRUPT_LIMIT_MS / 1000} s of the signal`);

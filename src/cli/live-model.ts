@@ -69,8 +69,12 @@ export function reduce(model: LiveModel, event: RunEvent): LiveModel {
       const stopping = model.stopping || event.kind === "stopping";
       return { ...model, stopping, marks: [...model.marks, event.text] };
     }
-    case "ended":
-      return { ...model, phase: "ended", report: event.report };
+    case "ended": {
+      const { report } = event;
+      const { totals, latency, nodes, timeline, duration_s, drain_s } = report;
+      const t_s = report.started_at === null ? null : duration_s + drain_s;
+      return { ...model, phase: "ended", report, t_s, totals, response: latency.response, nodes, seconds: timeline.slice(-KEPT_SECONDS) };
+    }
   }
 }
 

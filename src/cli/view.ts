@@ -30,7 +30,7 @@ function openLines(test_id: string, terminal: Terminal): View {
       model = reduce(model, event);
       for (const mark of model.marks.slice(told)) terminal.line(`! ${printable(mark)}`);
       const over_s = (lastSecond(model)?.t_s ?? -1) + 1;
-      if (event.type !== "progress" || over_s <= shown_s) return;
+      if ((event.type !== "progress" && event.type !== "ended") || over_s <= shown_s) return;
       shown_s = over_s;
       const line = plainLine(model);
       if (line !== null) terminal.line(line);
