@@ -1,4 +1,5 @@
 import type { Bus, BusRecord, ReadFrom, Subscription } from "../bus/bus.ts";
+import type { OrchestratorHeartbeat } from "../protocol/messages.ts";
 import type { Topic } from "../protocol/topics.ts";
 import { toEntry } from "../run/entry.ts";
 import { fold, forget } from "../run/fold.ts";
@@ -11,14 +12,16 @@ export interface Reader {
   readonly state: SystemState;
   /** Resolves once a record of partition 0 was folded. */
   reached(topic: Topic, offset: number): Promise<void>;
-  /** Resolves once everything that is in the log now was folded. */
-  caughtUp(): Promise<void>;
+  /** Resolves once everything that is in the log now was folded; given a topic, everything of that one. */
+  caughtUp(topic?: Topic): Promise<void>;
   /** The next offset of partition 0. */
   position(topic: Topic): number;
   /** Called after every batch of records. */
   onChange(listener: (topic: Topic) => void): void;
-  /** Heartbeats of leaders that were appended after this reader began. */
+  /** Heartbeats of the current or a later term's leader that were appended after this reader began. */
   leadersHeard(): number;
+  /** Whoever leads as of the current term: when it was heard last (claim or heartbeat), and whether it said that it left. */
+  leader(): { heard_ms: number; has_left: boolean };
   close(): Promise<void>;
 }
 
@@ -45,6 +48,7 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
   const told = new Set<string>();
   let waits: Wait[] = [];
   let leaders = 0;
+  let leader = { heard_ms: Number.NEGATIVE_INFINITY, has_left: false };
   const heartbeats_from = await bus.end("heartbeat");
 
   function onRecords(topic: Topic, records: BusRecord[]): void {
@@ -66,8 +70,15 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
     const { topic, partition, offset } = record;
     try {
       const entry = toEntry(record, heard_ms, replayed);
-      if (topic === "heartbeat" && offset >= (heartbeats_from[partition] ?? 0) && isLeader(entry)) leaders++;
+      const before = state.leadership;
       fold(state, entry);
+      if (state.leadership !== before) leader = { heard_ms, has_left: false };
+      const word = leaderWord(entry);
+      if (!word) return;
+      if (word.state === "leader" && word.term >= state.leadership.term && offset >= (heartbeats_from[partition] ?? 0)) leaders++;
+      if (word.term === state.leadership.term) {
+        leader = { heard_ms: Math.max(leader.heard_ms, heard_ms), has_left: word.state === "left" };
+      }
     } catch (error) {
       tellOnce(`bug ${topic}`, () => log.error("bug", { topic, partition, offset, error: String(error) }, `a record could not be folded: ${String(error)}. Please report it`));
     }
@@ -123,12 +134,14 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
         waits.push({ topic, offset, resolve });
         release();
       }),
-    caughtUp: async () => {
-      await Promise.all([...subscriptions.values()].map((subscription) => subscription.caughtUp()));
+    caughtUp: async (topic) => {
+      const wanted = [...subscriptions.values()].filter((subscription) => topic === undefined || subscription.topic === topic);
+      await Promise.all(wanted.map((subscription) => subscription.caughtUp()));
     },
     position: (topic) => subscriptions.get(topic)?.position()[0] ?? 0,
     onChange: (listener) => void listeners.push(listener),
     leadersHeard: () => leaders,
+    leader: () => leader,
     close: async () => {
       listeners.length = 0;
       await Promise.all([...subscriptions.values()].map((subscription) => subscription.close()));
@@ -136,7 +149,8 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
   };
 }
 
-function isLeader(entry: ReturnType<typeof toEntry>): boolean {
-  if ("rejected" in entry || entry.topic !== "heartbeat") return false;
-  return entry.message.kind === "orchestrator" && entry.message.state === "leader";
+/** What a leader says of itself; a standby says nothing about who leads. */
+function leaderWord(entry: ReturnType<typeof toEntry>): OrchestratorHeartbeat | null {
+  if ("rejected" in entry || entry.topic !== "heartbeat" || entry.message.kind !== "orchestrator") return null;
+  return entry.message.state === "standby" ? null : entry.message;
 }
