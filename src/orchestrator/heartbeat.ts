@@ -34,6 +34,7 @@ export function startHeartbeat(options: {
   let appending = false;
   let complained = false;
 
+  const speaks = () => standby || commander.leads();
   const connected = () => bus.status().connected;
 
   function append(state: "leader" | "standby" | "left", timestamp: number): Promise<number> {
@@ -44,13 +45,14 @@ export function startHeartbeat(options: {
 
   // While the log is away one heartbeat waits, not a queue of them.
   async function beat(): Promise<void> {
-    if (appending || !(standby || commander.leads())) return;
+    if (appending || !speaks()) return;
     appending = true;
     const asked_ms = clock.now_ms();
     const asks = hearing.asked_ms === null;
     if (asks) hearing = askHearing(hearing, asked_ms);
     try {
       await vigil.awake();
+      if (!speaks()) return;
       const offset = await append(commander.leads() ? "leader" : "standby", asked_ms);
       if (asks) void answer(asked_ms, offset);
     } catch (error) {
