@@ -6,7 +6,8 @@ import { forget } from "../run/fold.ts";
 import { phaseOf, type Measured, type RunState, type SystemState } from "../run/state.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
-import { StoreError, type NodeMeasurements, type Store } from "./store.ts";
+import { StoreError } from "./store-error.ts";
+import type { NodeMeasurements, Store } from "./store.ts";
 
 /** Reports: built when their run has ended, stored before anyone is told, found again. */
 export interface Archive {

@@ -11,6 +11,7 @@ import { HEARTBEAT_MS, isAlive, notReady, type Moment } from "../run/presence.ts
 import type { Report } from "../run/report-schema.ts";
 import { busyRun, type SystemState } from "../run/state.ts";
 import { createArchive } from "./archive.ts";
+import { checkpointOf, startCheckpoints } from "./checkpoint.ts";
 import { every, systemClock, within, type Clock } from "./clock.ts";
 import { createCommander } from "./commander.ts";
 import { OrchestratorError } from "./errors.ts";
@@ -99,7 +100,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const { bus, node_id, store, log, in_process = false, standby = false, clock = systemClock(), ready_timeout_ms = 10_000 } = options;
   const { lead_ms = in_process ? 100 : 1_000, heartbeat_ms = HEARTBEAT_MS } = options;
   const begun_ms = clock.now_ms();
-  const reader = await openReader(bus, clock, log);
+  const reader = await openReader(bus, clock, log, (run) => checkpointOf(store, run, log));
   const { state } = reader;
   const owner = `${node_id.slice(0, 100)}/${randomBytes(6).toString("hex")}`;
   const vigil = keepVigil(reader, clock);
@@ -134,6 +135,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     return { now_ms: clock.now_ms(), hearing_since_ms: since_ms === null ? null : Math.max(since_ms, leading_since_ms) };
   };
   const trimming = startTrimming({ bus, reader, clock, in_process, moment });
+  const checkpoints = store ? startCheckpoints({ reader, store, clock, log, leads: () => commander.leads() }) : null;
   const failures = new Set<string>();
   let deciding = false;
   let campaigning = false;
@@ -320,6 +322,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     signal.notify();
     await inTime(GOODBYE_MS, heartbeat.close());
     trimming.close();
+    checkpoints?.close();
     stream.close();
     await inTime(GOODBYE_MS, reader.close());
   }

@@ -2,8 +2,9 @@ import type { Bus, BusRecord, ReadFrom, Subscription } from "../bus/bus.ts";
 import type { OrchestratorHeartbeat } from "../protocol/messages.ts";
 import type { Topic } from "../protocol/topics.ts";
 import { toEntry } from "../run/entry.ts";
-import { fold, forget } from "../run/fold.ts";
-import { initialState, phaseOf, type SystemState } from "../run/state.ts";
+import { fold, forget, restore } from "../run/fold.ts";
+import { initialState, phaseOf, type RunState, type SystemState } from "../run/state.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 
@@ -16,6 +17,8 @@ export interface Reader {
   caughtUp(topic?: Topic): Promise<void>;
   /** The next offset of partition 0. */
   position(topic: Topic): number;
+  /** The next offset of every partition: all before it was folded. */
+  positions(topic: Topic): readonly number[];
   /** Called after every batch of records. */
   onChange(listener: (topic: Topic) => void): void;
   /** Heartbeats of the current or a later term's leader that were appended after this reader began. */
@@ -37,9 +40,10 @@ const HEARTBEATS_REPLAYED = 10_000;
 
 /**
  * Reads control to its end, then everything else to its end, and goes on reading. Metrics are read from where the
- * newest run began; earlier runs are forgotten: their reports are in the store. Of the heartbeats the last are read.
+ * newest run began, or from where `resume` says that it was folded already; earlier runs are forgotten: their reports are
+ * in the store. Of the heartbeats the last are read.
  */
-export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Reader> {
+export async function openReader(bus: Bus, clock: Clock, log: Log, resume: (run: RunState) => Checkpoint | null = () => null): Promise<Reader> {
   const state = initialState();
   const subscriptions = new Map<Topic, Subscription>();
   const folded = new Map<Topic, number>();
@@ -121,9 +125,11 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
   await read("control", "earliest");
   for (const [test_id, run] of state.runs) if (run.replaced || phaseOf(run) === "ended") forget(state, test_id);
   const newest = state.current === null ? undefined : state.runs.get(state.current);
+  const resumed = newest ? resume(newest) : null;
+  if (newest && resumed) restore(state, newest.test_id, resumed.members);
   const from: Partial<Record<Topic, ReadFrom>> = {
     heartbeat: heartbeats_from.map((end) => Math.max(0, end - HEARTBEATS_REPLAYED)),
-    metrics: newest?.config.metrics_from ?? "end",
+    metrics: resumed?.position ?? newest?.config.metrics_from ?? "end",
   };
   await Promise.all(BESIDE_CONTROL.map((topic) => read(topic, from[topic] ?? "earliest")));
 
@@ -139,6 +145,7 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
       await Promise.all(wanted.map((subscription) => subscription.caughtUp()));
     },
     position: (topic) => subscriptions.get(topic)?.position()[0] ?? 0,
+    positions: (topic) => subscriptions.get(topic)?.position() ?? [],
     onChange: (listener) => void listeners.push(listener),
     leadersHeard: () => leaders,
     leader: () => leader,
