@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { answerText } from "./answer.ts";
 import { DEFAULT_BEHAVIOUR, makeErrorPicker, makeStallClock, type Behaviour } from "./behaviour.ts";
 import { serve, type Answer, type Host } from "./connection.ts";
@@ -13,7 +13,7 @@ export interface TargetOptions extends Partial<Behaviour> {
   /** Default 0: any free one. */
   port?: number;
   /** Serves https (PEM). With `ca`: only clients with a certificate that it vouches for. */
-  tls?: { key: string; cert: string; ca?: string };
+  tls?: { key: string; cert: string; ca?: string } & Pick<TlsOptions, "ciphers" | "minVersion" | "maxVersion">;
 }
 
 export interface Target {
