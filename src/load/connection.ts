@@ -19,6 +19,9 @@ const LAST_BACKOFF_MS = 1000;
 /** A connection that lived this long without a request was no failed attempt. */
 const LIVED_MS = 1000;
 
+/** The most that one TLS record holds. */
+const TLS_RECORD_BYTES = 16 * 1024;
+
 /** What all connections of one engine share. */
 export interface Wire {
   target: LoadTarget;
@@ -99,6 +102,8 @@ export class Connection {
   private established_ms = 0;
   /** Requests answered since it was established. */
   private served = 0;
+  /** Length of the last request. */
+  private request_bytes = 0;
   /** Bytes of the answer awaited have come. */
   private answering = false;
   private backoff_ms = FIRST_BACKOFF_MS;
@@ -222,12 +227,21 @@ export class Connection {
     const bytes = template === null ? request : template.render(this.due_us);
     if (this.line !== null) this.line.write(bytes);
     else this.socket!.write(bytes);
+    this.request_bytes = bytes.length;
     if (template !== null && this.unsent()) template.keep();
     this.wire.moved(this.due_us, 0, bytes.length);
   }
 
   private unsent(): boolean {
     return this.line !== null ? this.line.unsent : this.socket !== null && this.socket.writableLength > 0;
+  }
+
+  /**
+   * What is answered before it was sent whole stands in the way of the next request. TLS tells that it has sent a request
+   * only after the loop's next turn, when its answer may be there already: what fits into one record is taken as sent.
+   */
+  private blocked(): boolean {
+    return this.unsent() && (this.wire.tls === null || this.request_bytes > TLS_RECORD_BYTES);
   }
 
   private established(): void {
@@ -267,8 +281,7 @@ export class Connection {
     this.served++;
     this.backoff_ms = FIRST_BACKOFF_MS;
     this.free_since_us = now_us;
-    // What is answered before it was sent whole stands in the way of the next request.
-    if (!parser.keep_alive || this.unsent()) this.disconnect(now_us);
+    if (!parser.keep_alive || this.blocked()) this.disconnect(now_us);
     this.owner.completed(this, now_us);
   }
 

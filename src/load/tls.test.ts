@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { startTarget, type Target } from "../target/target.ts";
 import { createLoadEngine, type LoadTarget } from "./engine.ts";
+import { createCrew, createLoadPool } from "./pool.ts";
 import { AUTHORITY, CLIENT, SERVER } from "./testing/authority.ts";
 import { TEST_CERTIFICATE } from "./testing/certificate.ts";
 import { closed, expectEnds, loadJob, loadTarget, runJob } from "./testing/run.ts";
@@ -91,6 +92,22 @@ test.each([
   expect(tls).toMatchObject({ handshakes: counts.reconnects + 1 });
   expect(tls?.resumed).toBeGreaterThanOrEqual(resumed);
   if (resumed === 0) expect(tls?.resumed).toBe(0);
+});
+
+test("answers that come before the stream layer knows that the request was sent cost no connection", async () => {
+  const target = await secureTarget(SERVER);
+  const crew = createCrew({ warm: false });
+  stops.push(() => crew.close());
+  // In a thread of its own: the target answers while requests are still being sent.
+  const engine = createLoadPool(loadJob(at(target, { tls: { ca: AUTHORITY } }), closed(3000, null), { connections: 600 }), crew, 1);
+  stops.push(() => engine.close());
+  expect(await engine.prepare()).toEqual({ ok: true, connected: 600 });
+  engine.start(performance.now());
+  await engine.finished;
+  const { counts, tls } = await engine.snapshot();
+  expectEnds(counts, { sent: 3000, ok: 3000 });
+  expect(counts.reconnects).toBe(0);
+  expect(tls?.handshakes).toBe(600);
 });
 
 describe.skipIf(process.platform === "win32")("through a unix socket", () => {
