@@ -1,12 +1,12 @@
 // Whether a request has become dearer: `npm run bench:check [-- --write]`. CPU time per request of the load engine as a
-// multiple of what the barest loop on node:net (or node:tls) needs, both in this process, in turn, against one target. The
+// multiple of what the barest load on node:net (or node:tls) needs, both in this process, in turn, against one target. The
 // median of several turns is held against benchmarks/baseline.json; exits 1 when it is clearly worse. --write: makes this
 // run the baseline.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createLoadEngine } from "../src/load/engine.ts";
 import { warmCode } from "../src/load/warm.ts";
 import type { Schedule } from "../src/plan/schedule.ts";
-import { bareLoop } from "./check/bare.ts";
+import { bareLoad } from "./check/bare.ts";
 import { startFixture } from "./peers/fixture.ts";
 
 const CONNECTIONS = 64;
@@ -25,7 +25,7 @@ const window_us = TURN_MS * 1000;
 const closed: Schedule = { kind: "closed", rate_urps: null, slots: null, window_us };
 const open: Schedule = { kind: "rate", total_rate_urps: OPEN_RPS * 1e6, slots: (OPEN_RPS * TURN_MS) / 1000, window_us };
 const CASES: Record<string, Case> = {
-  "closed": { protocol: "http", schedule: closed },
+  closed: { protocol: "http", schedule: closed },
   "open, 5,000 rps": { protocol: "http", schedule: open },
   "closed over TLS": { protocol: "tls", schedule: closed },
 };
@@ -38,7 +38,15 @@ for (const [name, { protocol, schedule }] of Object.entries(CASES)) {
   try {
     const turns: number[] = [];
     for (let turn = 0; turn <= TURNS; turn++) {
-      const bare_us = await cpuOf(() => bareLoop(port, CONNECTIONS, TURN_MS, protocol === "tls"));
+      const bare_us = await cpuOf(() =>
+        bareLoad({
+          port,
+          connections: CONNECTIONS,
+          for_ms: TURN_MS,
+          secure: protocol === "tls",
+          rate_rps: schedule.kind === "closed" ? null : OPEN_RPS,
+        }),
+      );
       const engine_us = await engineUs(port, protocol, schedule);
       // The first turn warms both.
       if (turn > 0) turns.push(engine_us / bare_us);
@@ -59,7 +67,7 @@ function judge(baseline: Record<string, number>): void {
     const before = baseline[name];
     const worse = before === undefined || ratio > before * TOLERANCE;
     if (worse) process.exitCode = 1;
-    console.log(`${worse ? "WORSE" : "ok   "} ${name}: ${ratio} x the bare loop's CPU per request, baseline ${before ?? "none"} (at most x ${TOLERANCE})`);
+    console.log(`${worse ? "WORSE" : "ok   "} ${name}: ${ratio} x the bare load's CPU per request, baseline ${before ?? "none"} (at most x ${TOLERANCE})`);
   }
 }
 
