@@ -60,7 +60,7 @@ export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
     const log = logOf(topic);
     const timestamp_ms = clock();
     const offset = endOf(log);
-    log.records.push(Object.freeze({ topic, partition: 0, offset, timestamp_ms, value: new Uint8Array(value) }));
+    log.records.push(Object.freeze({ topic, partition: 0, offset, timestamp_ms, value: Uint8Array.from(value) }));
     if (RETENTION_MS[topic] >= 0) dropBefore(log, (oldest) => oldest.timestamp_ms < timestamp_ms - RETENTION_MS[topic]);
     if (log.readers.size > 0) wake();
     return offset;
