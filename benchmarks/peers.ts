@@ -1,6 +1,8 @@
 // Onrush and every other generator that is installed, against one target, closed and open:
 //
-//     node benchmarks/peers.ts [--quick] [--seconds N] [--rounds N] [--only NAME,NAME] [--no-write]
+//     node benchmarks/peers.ts [--quick] [--seconds N] [--rounds N] [--only NAME,NAME] [--no-write] [--tls | --truth]
+//
+// --tls: only the closed loop over TLS; --truth: only what each says of a target that stalled; neither is written.
 //
 // The target (core 0) and the generator (core 1) have a core each. Rounds are interleaved, so that all tools see the same
 // noise of the machine; the best of them counts. Programs are looked for along PATH and in the folders of PEERS. Writes
@@ -9,9 +11,10 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { parseArgs } from "node:util";
-import { startFixture } from "./peers/fixture.ts";
+import { STALL, startFixture, TLS, type Fixture } from "./peers/fixture.ts";
 import { measure, type Measurement } from "./peers/measure.ts";
 import { CONNECTIONS, findProgram, TOOLS, type Tool } from "./peers/tools.ts";
+import { isTrue, toldBy, TRUE_MS, TRUTH_RPS, TRUTH_SECONDS, type Told } from "./peers/truth.ts";
 
 const TARGET_CORE = 0;
 const GENERATOR_CORE = 1;
@@ -25,6 +28,8 @@ const { values } = parseArgs({
     rounds: { type: "string" },
     only: { type: "string" },
     "no-write": { type: "boolean", default: false },
+    tls: { type: "boolean", default: false },
+    truth: { type: "boolean", default: false },
   },
 });
 const seconds = Number(values.seconds ?? (values.quick ? 3 : 10));
@@ -36,9 +41,48 @@ const missing = chosen.filter((tool) => !tools.includes(tool)).map(({ name }) =>
 /** All rounds of each tool, by the rate asked for (null: closed). */
 const results = new Map<number | null, Map<Tool, Measurement[]>>();
 const load_before = loadavg()[0]!;
-const fixture = await startFixture();
-spawnSync("taskset", ["-a", "-c", "-p", `${TARGET_CORE}`, `${fixture.pid}`], { stdio: "ignore" });
-try {
+const tls_results = new Map<Tool, Measurement[]>();
+const told = new Map<Tool, Told>();
+const all = !values.tls && !values.truth;
+if (all) await withFixture("http", measurePlain);
+if (all || values.tls) await withFixture("tls", measureTls);
+if (all || values.truth) await withFixture("http", measureTruth);
+
+const text = report();
+console.log(text);
+if (all && !values["no-write"]) writeFileSync(new URL("RESULTS.md", import.meta.url), text);
+
+async function withFixture(protocol: "http" | "tls", use: (fixture: Fixture) => Promise<void>): Promise<void> {
+  const fixture = await startFixture(protocol);
+  spawnSync("taskset", ["-a", "-c", "-p", `${TARGET_CORE}`, `${fixture.pid}`], { stdio: "ignore" });
+  try {
+    await use(fixture);
+  } finally {
+    await fixture.close();
+  }
+}
+
+async function measureTls(fixture: Fixture): Promise<void> {
+  const task = { url: fixture.url, seconds, rate_rps: null, insecure: true };
+  for (let round = 1; round <= rounds; round++) {
+    for (const tool of tools) {
+      const measured = await measure(tool, task, fixture, GENERATOR_CORE);
+      if (measured === null) continue;
+      tls_results.set(tool, [...(tls_results.get(tool) ?? []), measured]);
+      console.error(`round ${round}  TLS  ${tool.name}: ${measured.rps.toFixed(0)} rps, ${measured.cpu_us.toFixed(1)} us CPU`);
+    }
+  }
+}
+
+async function measureTruth(fixture: Fixture): Promise<void> {
+  for (const tool of tools) {
+    const said = await toldBy(tool, fixture, GENERATOR_CORE);
+    if (said !== null) told.set(tool, said);
+    console.error(`stall  ${tool.name}: ${JSON.stringify(said)}`);
+  }
+}
+
+async function measurePlain(fixture: Fixture): Promise<void> {
   for (let round = 1; round <= rounds; round++) {
     for (const rate_rps of [null, ...RATES_RPS]) {
       const byTool = results.get(rate_rps) ?? new Map<Tool, Measurement[]>();
@@ -56,20 +100,13 @@ try {
       }
     }
   }
-} finally {
-  await fixture.close();
 }
-
-const text = report();
-console.log(text);
-if (!values["no-write"]) writeFileSync(new URL("RESULTS.md", import.meta.url), text);
 
 function least(list: Measurement[], figure: (of: Measurement) => number): number {
   return Math.min(...list.map(figure));
 }
 
-function closedTable(): string[] {
-  const byTool = results.get(null)!;
+function closedTable(byTool: Map<Tool, Measurement[]>): string[] {
   const wrk = [...byTool].find(([{ name }]) => name === "wrk")?.[1];
   const ratio = (value: number, other: number | null) => (other === null ? "" : (value / other).toFixed(2));
   const rows = [...byTool].map(([{ name }, list]) => {
@@ -113,6 +150,13 @@ function openTable(): string[] {
   return table(head, rows);
 }
 
+function truthTable(): string[] {
+  const ms = (value: number | null) => (value === null ? "-" : value.toFixed(0));
+  const rows = [...told].map(([{ name }, said]) => [name, ms(said.p90), ms(said.p95), ms(said.p99), isTrue(said) ? "yes" : "no"]);
+  const truth = ["the truth", ms(TRUE_MS.p90), ms(TRUE_MS.p95), ms(TRUE_MS.p99), ""];
+  return table(["", "p90 ms", "p95 ms", "p99 ms", "each within 5 %"], [truth, ...rows]);
+}
+
 function table(head: string[], rows: string[][]): string[] {
   return [head, head.map((_, i) => (i === 0 ? "---" : "---:")), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
 }
@@ -134,9 +178,36 @@ function report(): string {
     `Other work on the machine as this began: a load average of ${load_before.toFixed(1)}.`,
     ...(missing.length > 0 ? [`Not installed here: ${missing.join(", ")}.`] : []),
     "",
+    ...(results.size > 0 ? plainTables() : []),
+    ...(tls_results.size > 0
+      ? [
+          "## Closed loop over TLS",
+          "",
+          `${TLS.minVersion} with ${TLS.ciphers} and nothing else, handshakes whole and only at the beginning. Node's own TLS bounds`,
+          "the target, so where it is full the rates are its own: look at CPU.",
+          "",
+          ...closedTable(tls_results),
+          "",
+        ]
+      : []),
+    ...(told.size > 0
+      ? [
+          "## The truth about a stall",
+          "",
+          `${TRUTH_RPS} rps for ${TRUTH_SECONDS} s, ${CONNECTIONS} connections; the target stalls once for ${STALL.for_ms} ms. What each tool's own summary says:`,
+          "",
+          ...truthTable(),
+          "",
+        ]
+      : []),
+  ].join("\n");
+}
+
+function plainTables(): string[] {
+  return [
     "## Closed loop: as fast as the target answers",
     "",
-    ...closedTable(),
+    ...closedTable(results.get(null)!),
     "",
     "## Open loop: a rate, whatever the target does",
     "",
@@ -146,5 +217,5 @@ function report(): string {
     "",
     ...openTable(),
     "",
-  ].join("\n");
+  ];
 }

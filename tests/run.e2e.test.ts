@@ -143,7 +143,6 @@ describe("onrush run", () => {
     [["run", "localhost:80"], /did you mean http:\/\/localhost:80\?/],
     [["run", "http://x", "--report", "r.html"], /does not write HTML/],
     [["run", "none.json"], /none.json: there is no such file/],
-    [["orchestrator", "--standby", "--kafka", "x"], /no standby/],
     [["orchestrator"], /--kafka: expected HOST:PORT/],
     [["driver", "--kafka", "x", "--allow", "!"], /--allow "!": expected a host/],
     [["driver", "--kafka", "x", "--label", "x"], /--label: expected key=value/],

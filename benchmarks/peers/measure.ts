@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -50,6 +50,29 @@ export function latenessOf(arrivals_ms: Float64Array, rate_rps: number, seconds:
   return { p50_us: at(0.5), p99_us: at(0.99), rate_ratio: arrivals_ms.length / (rate_rps * seconds) };
 }
 
+/** Begins a tool on one core with what it reads; it is ended when it has not ended long after the task's time. */
+function begin(program: string, given: string[], tool: Tool, task: Task, core: number, stdout: "ignore" | "pipe"): ChildProcess {
+  const child = spawn("taskset", ["-c", `${core}`, program, ...given], { stdio: ["pipe", stdout, "ignore"] });
+  child.stdin!.on("error", () => {});
+  child.stdin!.end(tool.input?.(task) ?? "");
+  const watch = setTimeout(() => child.kill("SIGKILL"), (task.seconds + 45) * 1000);
+  child.once("exit", () => clearTimeout(watch));
+  return child;
+}
+
+/** What a tool itself says of a task. null: it cannot do that task. */
+export async function summaryOf(tool: Tool, task: Task, more: string[], core: number): Promise<string | null> {
+  const program = findProgram(tool);
+  const given = tool.arguments(task);
+  if (program === null || given === null) return null;
+  // A URL stands last, k6's "-" too.
+  const child = begin(program, [...given.slice(0, -1), ...more, ...given.slice(-1)], tool, task, core, "pipe");
+  let said = "";
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => (said += text));
+  await once(child, "close");
+  return said;
+}
+
 /** Runs a tool on one core to its end. null: it cannot do that task, or it did nothing. */
 export async function measure(
   tool: Tool,
@@ -62,16 +85,12 @@ export async function measure(
   if (program === null || given === null) return null;
   await fixture.reset(task.rate_rps !== null);
   const before_us = cpuUs("self", CHILDREN);
-  const child = spawn("taskset", ["-c", `${core}`, program, ...given], { stdio: ["pipe", "ignore", "ignore"] });
-  child.stdin.on("error", () => {});
-  child.stdin.end(tool.input?.(task) ?? "");
-  const watch = setTimeout(() => child.kill("SIGKILL"), (task.seconds + 45) * 1000);
+  const child = begin(program, given, tool, task, core, "ignore");
   const exited = once(child, "exit");
   // taskset becomes the program: the same process.
   await delay(START_MS);
   const start = { received: await fixture.received(), cpu_us: cpuUs(child.pid!, [...OWN, ...CHILDREN]) };
   await exited;
-  clearTimeout(watch);
   const whole_us = cpuUs("self", CHILDREN) - before_us;
   const { received, arrivals_ms } = await fixture.read();
   if (received === 0) return null;

@@ -9,6 +9,8 @@ export interface Task {
   url: string;
   seconds: number;
   rate_rps: number | null;
+  /** The URL is https: any certificate will do. */
+  insecure?: boolean;
 }
 
 export interface Tool {
@@ -24,16 +26,17 @@ export interface Tool {
 const onrush = (name: string, pacing: "timer" | "precise", closed: boolean): Tool => ({
   name,
   programs: [process.execPath],
-  arguments: ({ url, seconds, rate_rps }) => {
+  arguments: ({ url, seconds, rate_rps, insecure }) => {
     if (rate_rps === null && !closed) return null;
     const load = rate_rps === null ? [] : ["--rate", `${rate_rps}`];
     const shape = ["--duration", `${seconds}s`, "--connections", `${CONNECTIONS}`, "--pacing", pacing];
     const main = join(import.meta.dirname, "../../bin/onrush.js");
-    return [main, "run", url, ...load, ...shape, "--no-store", "--quiet", "--no-color"];
+    const trust = insecure ? ["--insecure"] : [];
+    return [main, "run", url, ...load, ...shape, ...trust, "--no-store", "--quiet", "--no-color"];
   },
 });
 
-const k6Script = ({ url, seconds, rate_rps }: Task): string => {
+const k6Script = ({ url, seconds, rate_rps, insecure = false }: Task): string => {
   const closed = { vus: CONNECTIONS, duration: `${seconds}s` };
   const scenario =
     rate_rps === null
@@ -46,7 +49,7 @@ const k6Script = ({ url, seconds, rate_rps }: Task): string => {
           preAllocatedVUs: CONNECTIONS,
           maxVUs: 2 * CONNECTIONS,
         };
-  const options = JSON.stringify({ scenarios: { load: scenario }, discardResponseBodies: true });
+  const options = JSON.stringify({ scenarios: { load: scenario }, discardResponseBodies: true, insecureSkipTLSVerify: insecure });
   return `import http from "k6/http";\nexport const options = ${options};\nexport default () => { http.get("${url}"); };\n`;
 };
 
@@ -68,9 +71,10 @@ export const TOOLS: Tool[] = [
   {
     name: "oha",
     programs: ["oha"],
-    arguments: ({ url, seconds, rate_rps }) => {
+    arguments: ({ url, seconds, rate_rps, insecure }) => {
       const rate = rate_rps === null ? [] : ["-q", `${rate_rps}`, "--latency-correction"];
-      return ["--no-tui", "-c", `${CONNECTIONS}`, "-z", `${seconds}s`, ...rate, url];
+      const trust = insecure ? ["--insecure"] : [];
+      return ["--no-tui", "-c", `${CONNECTIONS}`, "-z", `${seconds}s`, ...rate, ...trust, url];
     },
   },
   {
@@ -84,10 +88,11 @@ export const TOOLS: Tool[] = [
   {
     name: "vegeta",
     programs: ["vegeta"],
-    arguments: ({ seconds, rate_rps }) => {
+    arguments: ({ seconds, rate_rps, insecure }) => {
+      const trust = insecure ? ["-insecure"] : [];
       const closed = ["-rate=0", `-max-workers=${CONNECTIONS}`];
       const rate = rate_rps === null ? closed : [`-rate=${rate_rps}/1s`, `-max-connections=${CONNECTIONS}`];
-      return ["attack", `-duration=${seconds}s`, `-connections=${CONNECTIONS}`, ...rate, "-output=/dev/null"];
+      return ["attack", `-duration=${seconds}s`, `-connections=${CONNECTIONS}`, ...trust, ...rate, "-output=/dev/null"];
     },
     input: ({ url }) => `GET ${url}\n`,
   },

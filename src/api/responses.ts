@@ -36,7 +36,11 @@ const summary: z.ZodType<LatencySummary> = z.object({
   percentiles_ms: z.record(z.enum(PERCENTILES), nullable),
   censored: z.array(z.enum(PERCENTILES)).describe("Percentiles that lie among failed or dropped requests: null."),
 });
-const latency = z.object({ response: summary, service: summary, connect: summary, failed: summary });
+const latency = z.object({ response: summary, service: summary, connect: summary, tls: summary, failed: summary });
+const tls = z
+  .object({ protocol: z.string(), cipher: z.string(), handshakes: count, resumed: count })
+  .nullable()
+  .describe("null: no TLS handshake was done.");
 
 const totals = z.object({
   planned: count,
@@ -78,6 +82,7 @@ const nodeReport = z.object({
   coverage: nullable,
   lost_at: nullable,
   pacing: z.enum(["precise", "timer"]).nullable(),
+  tls,
 });
 
 const timelineRow = z.object({
@@ -116,6 +121,7 @@ export const reportResponse: z.ZodType<Report> = z.object({
   totals,
   warmup: z.object({ sent: count, completed: count, errors: count }).nullable(),
   latency,
+  tls,
   statuses: z.record(z.string(), count),
   errors: z.array(z.object({ kind: z.string(), message: z.string(), count })),
   nodes: z.array(nodeReport),

@@ -42,7 +42,7 @@ export function driverCommand(done: Done): Command {
     .addOption(
       option("--target <url>", "what tests hit that name no target (TARGET_URL works too)").default(process.env["TARGET_URL"] || undefined),
     )
-    .addOption(repeatable("--allow <host,..>", "what it may hit: host, host:port, *.domain, 10.0.0.0/8 (repeatable)"))
+    .addOption(repeatable("--allow <host,..>", "what it may hit: host, host:port, *.domain, 10.0.0.0/8, unix (repeatable)"))
     .addOption(option("--workers <n>", "load threads at most, whatever a test asks for (by cores and rate)"))
     .addOption(repeatable("--label <key=value>", "shown with this driver (repeatable)"))
     .addOption(option("--max-rate <rps>", "refuse tests that ask for more of this driver"))

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { Command } from "commander";
-import { listenFailure, usageFailure } from "./failure.ts";
+import { couldNotRun, listenFailure } from "./failure.ts";
 import { addKafkaOptions, kafkaOf, type KafkaFlags } from "./kafka-options.ts";
 import { type Done, listenOf, option, repeatable, withCommonOptions } from "./options.ts";
 import { parseList } from "./scalars.ts";
@@ -22,7 +22,8 @@ const EXAMPLES = `
 Examples:
   onrush orchestrator --kafka 127.0.0.1:9092
   onrush orchestrator --kafka a:9093,b:9093 --kafka-tls --kafka-sasl scram-sha-512 --kafka-username onrush --kafka-password-file pw
-  onrush orchestrator --kafka a:9092 --listen 0.0.0.0:7070 --token-file token`;
+  onrush orchestrator --kafka a:9092 --listen 0.0.0.0:7070 --token-file token
+  onrush orchestrator --kafka a:9092 --standby        (on two machines or more: one leads, the others take over)`;
 
 /** `onrush orchestrator`: the one that decides, with its HTTP API. */
 export function orchestratorCommand(done: Done): Command {
@@ -36,7 +37,7 @@ export function orchestratorCommand(done: Done): Command {
     .addOption(option("--no-store", "keep nothing"))
     .addOption(option("--token-file <file>", "the token that requests must bear; needed to listen beyond this machine"))
     .addOption(repeatable("--allow-origin <origin>", "a web page's origin that may use the API (repeatable)"))
-    .addOption(option("--standby", "wait until the leader dies (not in this version)"))
+    .addOption(option("--standby", "follow, and take over when the leader dies; without it, exit when another one leads"))
     .addHelpText("after", EXAMPLES)
     .action(async (options: OrchestratorCommandOptions) => {
       await serve(options);
@@ -46,7 +47,6 @@ export function orchestratorCommand(done: Done): Command {
 }
 
 async function serve(options: OrchestratorCommandOptions): Promise<void> {
-  if (options.standby) throw usageFailure("--standby: this version has no standby; start one orchestrator without it");
   const { host, port } = listenOf(options.listen);
   const [{ openLog }, { untilSignal }, { openServiceStore }, { readToken }] = await Promise.all([
     import("./log.ts"),
@@ -54,6 +54,7 @@ async function serve(options: OrchestratorCommandOptions): Promise<void> {
     import("./data-store.ts"),
     import("./client.ts"),
   ]);
+  const { standby = false } = options;
   const token = options.tokenFile === undefined ? undefined : await readToken(options.tokenFile);
   const { checkExposure } = await import("../orchestrator/exposure.ts");
   checkExposure(host, token);
@@ -67,7 +68,8 @@ async function serve(options: OrchestratorCommandOptions): Promise<void> {
     import("../orchestrator/server.ts"),
   ]);
   const stopped = untilSignal();
-  const orchestrator = await startOrchestrator({ bus, node_id, store, log });
+  const orchestrator = await startOrchestrator({ bus, node_id, store, log, standby });
+  const deposed = new Promise<{ owner: string; term: number }>((resolve) => orchestrator.onDeposed(resolve));
   const closeAll = async () => {
     await orchestrator.close();
     await bus.close(CLOSE_GRACE_MS);
@@ -86,8 +88,10 @@ async function serve(options: OrchestratorCommandOptions): Promise<void> {
     throw listenFailure(error, options.listen) ?? error;
   });
   process.stdout.write(`orchestrator ${node_id} listening: ${server.url} (data: ${path ?? "none"})\n`);
-  const signal = await stopped;
-  log.info("stopping", { signal }, `${signal}: stopping; once more ends it at once`);
+  const end = await Promise.race([stopped, ...(standby ? [] : [deposed])]);
+  if (typeof end === "string") log.info("stopping", { signal: end }, `${end}: stopping; once more ends it at once`);
   await server.close();
   await closeAll();
+  if (typeof end === "string") return;
+  throw couldNotRun("leadership_lost", `${end.owner} has taken over as of term ${end.term}; start this one with --standby to have it wait instead`);
 }

@@ -39,6 +39,30 @@ describe("flags make a plan", () => {
   });
 });
 
+describe("TLS and where it is hit", () => {
+  const PEM = "-----BEGIN X-----\nsecret\n-----END X-----\n";
+
+  it("from flags over the file", () => {
+    const file = { target: { url: URL_, tls: { ca: PEM, resume: false } } };
+    const { target } = planOf(file, "https://some.test/", { cert: PEM, key: PEM, tlsResume: true, resolve: "some.test:::1" });
+    expect(target).toMatchObject({ tls: { ca: PEM, cert: PEM, key: PEM, resume: true }, resolve: "some.test:::1" });
+    expect(planOf({}, URL_, { unixSocket: "/s" }).target.unix_socket).toBe("/s");
+    expect(planOf({}, URL_, {}).target.tls).toBeUndefined();
+  });
+
+  it("mistakes are named by their flag, without the secret", () => {
+    expect(messagesOf({}, "https://some.test/", { key: "secret", resolve: "other.test:::1" })).toEqual([
+      "--key: expected text with a key in PEM, got text of 6 characters",
+      "--cert: expected a certificate together with the key, got nothing",
+      '--resolve: expected the URL\'s own host before the address, got "other.test:::1"',
+    ]);
+    expect(messagesOf({}, "https://some.test/", { cert: PEM, resolve: "other" })).toEqual([
+      "--key: expected a key together with the certificate, got nothing",
+      '--resolve: expected HOST:IP, as example.test:127.0.0.1, got "other"',
+    ]);
+  });
+});
+
 describe("flags override the file", () => {
   const file = {
     target: { url: URL_, method: "PUT", headers: { accept: "a", "x-y": "b" }, timeout_ms: 5 },

@@ -27,6 +27,13 @@ export interface PlanFlags {
   /** The text itself: what @FILE names is read before. */
   body?: string;
   insecure?: boolean;
+  /** PEM itself: the files are read before. */
+  ca?: string;
+  cert?: string;
+  key?: string;
+  tlsResume?: boolean;
+  resolve?: string;
+  unixSocket?: string;
   threshold?: string[];
 }
 
@@ -34,13 +41,22 @@ type Input = Record<string, unknown>;
 
 /** Where a flag's value goes: its plan option, how it is read (null: it cannot be), and what it takes the place of. */
 interface FlagRule {
-  key: Exclude<keyof PlanFlags, "header" | "body" | "insecure" | "threshold" | "method" | "timeout">;
+  key: Exclude<keyof PlanFlags, keyof typeof TARGET_TEXTS | TlsFlag | "tlsResume" | "header" | "body" | "insecure" | "threshold" | "timeout">;
   flag: string;
   option: string;
   read: (text: string) => unknown;
   expected?: string;
   replaces?: readonly string[];
 }
+
+type TlsFlag = "ca" | "cert" | "key";
+
+/** Flags whose text is an option of the target as it stands. */
+const TARGET_TEXTS = {
+  method: ["method", "--method"],
+  resolve: ["resolve", "--resolve"],
+  unixSocket: ["unix_socket", "--unix-socket"],
+} as const;
 
 const DURATION = "a duration such as 500ms, 10s, 2m or 1h (a bare number is seconds)";
 const text = (value: string) => value;
@@ -122,9 +138,11 @@ function targetOf(given: unknown, url: string | null, flags: PlanFlags, flagOf: 
     changes["url"] = url;
     flagOf.set("target.url", "URL");
   }
-  if (flags.method !== undefined) {
-    changes["method"] = flags.method;
-    flagOf.set("target.method", "--method");
+  for (const [key, [option, flag]] of Object.entries(TARGET_TEXTS)) {
+    const text = flags[key as keyof typeof TARGET_TEXTS];
+    if (text === undefined) continue;
+    changes[option] = text;
+    flagOf.set(`target.${option}`, flag);
   }
   if (flags.body !== undefined) {
     changes["body"] = flags.body;
@@ -145,7 +163,24 @@ function targetOf(given: unknown, url: string | null, flags: PlanFlags, flagOf: 
     changes["headers"] = headersOf(target?.["headers"], flags.header, problems);
     flagOf.set("target.headers", "--header");
   }
+  const tls = tlsOf(target?.["tls"], flags, flagOf);
+  if (tls !== undefined) changes["tls"] = tls;
   return given === undefined && Object.keys(changes).length === 0 ? undefined : { ...target, ...changes };
+}
+
+/** The file's TLS options, those of the flags in place of their namesakes; undefined: no flag was given. */
+function tlsOf(given: unknown, flags: PlanFlags, flagOf: Map<string, string>): unknown {
+  const changes: Input = {};
+  for (const key of ["ca", "cert", "key"] satisfies TlsFlag[]) {
+    if (flags[key] !== undefined) changes[key] = flags[key];
+    flagOf.set(`target.tls.${key}`, `--${key}`);
+  }
+  if (flags.tlsResume !== undefined) changes["resume"] = flags.tlsResume;
+  if (Object.keys(changes).length === 0) {
+    for (const key of ["ca", "cert", "key"]) flagOf.delete(`target.tls.${key}`);
+    return undefined;
+  }
+  return given === undefined || isRecord(given) ? { ...given, ...changes } : given;
 }
 
 /** The file's headers, those of the flags in place of their namesakes. */

@@ -90,11 +90,15 @@ function firstLine(text: string): string {
 
 /** The text of --body: TEXT itself, or what the file in @FILE holds. @throws {CliFailure} usage */
 export async function readBody(given: string): Promise<string> {
-  if (!given.startsWith("@")) return given;
+  return given.startsWith("@") ? readText("--body", given.slice(1), given) : given;
+}
+
+/** The text of the file that a flag names; `shown`: how it was named. @throws {CliFailure} usage */
+export async function readText(flag: string, path: string, shown = path): Promise<string> {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(given.slice(1)));
+    return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
   } catch (error) {
-    if (error instanceof TypeError) throw usageFailure(`--body ${given}: expected a file of UTF-8 text`);
-    throw unreadable(`--body ${given}`, error);
+    if (error instanceof TypeError) throw usageFailure(`${flag} ${shown}: expected a file of UTF-8 text`);
+    throw unreadable(`${flag} ${shown}`, error);
   }
 }

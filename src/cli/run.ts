@@ -1,5 +1,6 @@
 import { Argument, Command } from "commander";
 import type { Plan } from "../plan/plan.ts";
+import { pinnedAddress } from "../plan/pinned.ts";
 import { usageFailure } from "./failure.ts";
 import { type CommonOptions, type Done, option, repeatable, withCommonOptions } from "./options.ts";
 import type { PlanFlags } from "./plan-flags.ts";
@@ -57,6 +58,12 @@ export function runCommand(done: Done): Command {
     .addOption(repeatable("-H, --header <header>", "'Name: value' (repeatable)"))
     .addOption(option("-d, --body <text>", "body of every request, or @FILE"))
     .addOption(option("-k, --insecure", "https: accept any certificate"))
+    .addOption(option("--ca <file>", "https: certificates (PEM) that may vouch for the target"))
+    .addOption(option("--cert <file>", "https: the client's certificate (PEM)"))
+    .addOption(option("--key <file>", "https: the key of the client's certificate (PEM)"))
+    .addOption(option("--tls-resume", "https: new connections take up the last TLS session"))
+    .addOption(option("--resolve <host:ip>", "hit the URL's host at this address"))
+    .addOption(option("--unix-socket <path>", "hit it through this unix socket of the driver's machine"))
     .addOption(repeatable("--threshold <expression>", "what must hold: 'p99 < 200ms' (repeatable)"))
     .addOption(repeatable("--report <file>", "write the report to FILE.json (repeatable)"))
     .addOption(option("--data <dir>", "where results are kept (the user's data folder)"))
@@ -87,7 +94,7 @@ async function run(target: string | undefined, options: RunOptions) {
 
 /** The plan, or every mistake in command line and file at once. @throws {CliFailure} usage */
 async function planFrom(target: string | undefined, options: RunOptions): Promise<Plan> {
-  const [{ planSource, readPlanFile, readBody }, { planOf }, { reportPathProblems }, { PlanError }] = await Promise.all([
+  const [{ planSource, readPlanFile, readBody, readText }, { planOf }, { reportPathProblems }, { PlanError }] = await Promise.all([
     import("./plan-source.ts"),
     import("./plan-flags.ts"),
     import("./report-file.ts"),
@@ -101,6 +108,9 @@ async function planFrom(target: string | undefined, options: RunOptions): Promis
   const file = source.kind === "file" ? await readPlanFile(source.path) : {};
   const flags: PlanFlags = { ...options };
   if (options.body !== undefined) flags.body = await readBody(options.body);
+  for (const key of ["ca", "cert", "key"] as const) {
+    if (options[key] !== undefined) flags[key] = await readText(`--${key}`, options[key]);
+  }
   try {
     const plan = planOf(file, source.kind === "url" ? source.url : null, flags);
     if (lines.length === 0) return plan;
@@ -127,9 +137,14 @@ async function local(plan: Plan, options: RunOptions, terminal: Terminal): Promi
   const kept = openLocalStore(options.data, options.store);
   if (kept.problem !== null) terminal.note(`warning: nothing is stored: ${kept.problem}`);
   const log = lineLog(options.logLevel ?? "error", terminal.note);
-  const allow = [new URL(plan.target.url).hostname];
-  const system = await startLocal({ drivers, allow, store: kept.store, stored_at: kept.path, log });
+  const system = await startLocal({ drivers, allow: allowedBy(plan), store: kept.store, stored_at: kept.path, log });
   return system.session;
+}
+
+/** What the user typed may be hit: the host, the address that it is pinned to, unix sockets. */
+function allowedBy({ target: { url, resolve, unix_socket } }: Plan): string[] {
+  const pinned = resolve === undefined ? null : pinnedAddress(resolve);
+  return [new URL(url).hostname, ...(pinned === null ? [] : [pinned.address]), ...(unix_socket === undefined ? [] : ["unix"])];
 }
 
 function namesOf(drivers: Plan["drivers"]): string[] {

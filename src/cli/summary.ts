@@ -99,8 +99,14 @@ function countLines(report: Report, room: number, paint: Paint): string[] {
     ...(report.warmup === null
       ? []
       : [`warm-up, counted apart: sent ${count(report.warmup.sent)}, errors ${count(report.warmup.errors)}`]),
-    ...connectionLines(totals).flatMap((line) => folded(line, room)),
+    ...[...connectionLines(totals), ...tlsLines(report)].flatMap((line) => folded(line, room)),
   ];
+}
+
+function tlsLines({ tls }: Report): string[] {
+  if (tls === null) return [];
+  const resumed = tls.resumed > 0 ? `, ${count(tls.resumed)} of them resumed` : "";
+  return [`${printable(tls.protocol)} with ${printable(tls.cipher)}, ${count(tls.handshakes)} handshakes${resumed}`];
 }
 
 function connectionLines({ reconnects, waited_for_connection, backlog_max }: Totals): string[] {
@@ -148,7 +154,9 @@ function figureOf(summary: LatencySummary, row: LatencyRow, timeout_ms: number):
 
 function latencyLines(report: Report, room: number, paint: Paint): string[] {
   const { timeout_ms } = report.plan.target;
-  const kinds = (["response", "service", "connect", "failed"] as const).filter((kind) => kind !== "failed" || report.latency.failed.count > 0);
+  const kinds = (["response", "service", "connect", "tls", "failed"] as const).filter(
+    (kind) => (kind !== "failed" && kind !== "tls") || report.latency[kind].count > 0,
+  );
   const cell = (kind: keyof Report["latency"], row: LatencyRow) =>
     figureOf(report.latency[kind], row, timeout_ms);
   const across = [
@@ -161,7 +169,7 @@ function latencyLines(report: Report, room: number, paint: Paint): string[] {
     ["count", ...shown.map((kind) => count(report.latency[kind].count))],
   ];
   const fits = (table: string[]) => table.every((line) => columns(line) <= room);
-  const withoutConnect = kinds.filter((kind) => kind !== "connect");
+  const withoutConnect = kinds.filter((kind) => kind !== "connect" && kind !== "tls");
   const lines = [across, down(kinds)].map((rows) => aligned(rows)).find(fits) ?? aligned(down(withoutConnect));
   return lines.map((line, i) => (i === 0 ? paint("dim", line) : line));
 }

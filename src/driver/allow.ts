@@ -5,7 +5,9 @@ export type AllowRule =
   | { kind: "host"; hostname: string; port: number | null }
   /** Every name below a domain, and the domain itself not. */
   | { kind: "domain"; suffix: string; port: number | null }
-  | { kind: "network"; network: Network; port: number | null };
+  | { kind: "network"; network: Network; port: number | null }
+  /** Unix sockets, wherever they lie (and a host of that name). */
+  | { kind: "unix" };
 
 /** A pattern of --allow that is none. */
 export class AllowError extends Error {
@@ -21,6 +23,8 @@ export interface ResolvedTarget {
 }
 
 export type Verdict = { allowed: true } | { allowed: false; message: string };
+
+const UNIX = "unix";
 
 const HOSTNAME = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
 
@@ -51,7 +55,8 @@ function networks(...texts: string[]): Network[] {
 }
 
 /**
- * Reads patterns: `host`, `host:port`, `*.domain`, `*.domain:port`, an IP address (`[v6]:port` with a port) or a CIDR.
+ * Reads patterns: `host`, `host:port`, `*.domain`, `*.domain:port`, an IP address (`[v6]:port` with a port), a CIDR, or
+ * `unix` for unix sockets.
  * @throws AllowError that names the pattern and what is expected
  */
 export function parseAllow(patterns: readonly string[]): AllowRule[] {
@@ -65,6 +70,7 @@ export function parseAllow(patterns: readonly string[]): AllowRule[] {
 }
 
 function parsePattern(text: string): AllowRule | null {
+  if (text === UNIX) return { kind: "unix" };
   const network = parseNetwork(text);
   if (network) return { kind: "network", network, port: null };
   const whole = parseAddress(text);
@@ -116,7 +122,14 @@ export function judgeTarget(rules: readonly AllowRule[], own: readonly AllowRule
   };
 }
 
+/** Whether a unix socket may be hit: only where --allow names them. */
+export function judgeSocket(rules: readonly AllowRule[], path: string): Verdict {
+  if (rules.some(({ kind }) => kind === "unix")) return { allowed: true };
+  return { allowed: false, message: `this driver may not hit unix sockets such as ${path}; start it with --allow ${UNIX}` };
+}
+
 function matches(rule: AllowRule, hostname: string, address: Address, port: number): boolean {
+  if (rule.kind === "unix") return hostname === UNIX;
   if (rule.port !== null && rule.port !== port) return false;
   if (rule.kind === "host") return rule.hostname === hostname;
   if (rule.kind === "domain") return hostname.endsWith(rule.suffix) && hostname.length > rule.suffix.length;

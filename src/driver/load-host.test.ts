@@ -34,12 +34,12 @@ function specFor({ url }: Target, change: Partial<JobSpec> = {}): JobSpec {
   };
 }
 
-function hostWith(entry?: URL, workers: number | null = null) {
+function hostWith(entry?: URL, workers: number | null = null, allow: string[] = []) {
   const events: DriverEvent[] = [];
   const crew = createCrew({ ready: 0, warm: false, ...(entry && { entry }) });
   const taken: number[] = [];
   const host = createLoadHost({
-    rules: parseAllow([]),
+    rules: parseAllow(allow),
     own: [],
     crew: { ...crew, take: (count) => (taken.push(count), crew.take(count)) },
     workers,
@@ -64,6 +64,35 @@ test("a job from its preparation to its end, by as many threads as are asked for
     expect(served.counters().requests_received).toBe(40);
     expect(taken).toEqual([workers]);
   }
+});
+
+describe("where a plan says to hit", () => {
+  async function refusalOf(change: Partial<JobSpec["target"]>, allow: string[]): Promise<unknown> {
+    const { host, types, find } = hostWith(undefined, null, allow);
+    const served = await target();
+    const spec = specFor(served);
+    host.prepare(1, { ...spec, target: { ...spec.target, ...change, url: served.url.replace("127.0.0.1", "some.test") } });
+    await until(() => types().includes("prepared"), "prepared");
+    return find("prepared");
+  }
+
+  test("an address that it pins is judged itself, whatever the name is allowed", async () => {
+    const resolve = "some.test:127.0.0.1";
+    expect(await refusalOf({ resolve }, [])).toMatchObject({ result: { ok: true } });
+    expect(await refusalOf({ resolve }, ["some.test"])).toMatchObject({
+      result: { ok: false, code: "target_not_allowed", message: expect.stringContaining("start it with --allow 127.0.0.1") as string },
+    });
+  });
+
+  test("unix sockets need their flag", async () => {
+    const unix_socket = "/nowhere/socket";
+    expect(await refusalOf({ unix_socket }, [])).toMatchObject({
+      result: { code: "target_not_allowed", message: "this driver may not hit unix sockets such as /nowhere/socket; start it with --allow unix" },
+    });
+    expect(await refusalOf({ unix_socket }, ["unix"])).toMatchObject({
+      result: { code: "target_unreachable", message: expect.stringContaining("there is no such socket") as string },
+    });
+  });
 });
 
 describe("a thread that breaks", () => {

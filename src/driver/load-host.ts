@@ -5,7 +5,7 @@ import { createLoadPool, type Crew } from "../load/pool.ts";
 import { resolveTarget } from "../load/resolve.ts";
 import { workersOf } from "../load/split.ts";
 import type { Range } from "../plan/schedule.ts";
-import { judgeTarget, type AllowRule } from "./allow.ts";
+import { judgeSocket, judgeTarget, type AllowRule } from "./allow.ts";
 import { loadJob, ownRateRps, type JobSpec } from "./job.ts";
 import type { DriverEvent, PreparedResult } from "./state.ts";
 
@@ -66,11 +66,15 @@ export function createLoadHost(options: LoadHostOptions): LoadHost {
     const url = new URL(spec.target.url);
     const port = portOf(url);
     const hostname = url.hostname.replace(/^\[|\]$/g, "");
-    const shown = `${url.hostname}:${port}`;
+    const { unix_socket, resolve } = spec.target;
+    const shown = unix_socket ?? `${url.hostname}:${port}`;
+    const socket = unix_socket === undefined ? null : judgeSocket(rules, unix_socket);
+    if (socket !== null && !socket.allowed) return { ok: false, code: "target_not_allowed", message: socket.message };
     let refused = "";
     const resolved = await resolveTarget(spec.target, {
       allowed: (address) => {
-        const verdict = judgeTarget(rules, own, { hostname, address, port });
+        // An address that a plan pins is not vouched for by the name: it must be allowed itself.
+        const verdict = judgeTarget(rules, own, { hostname: resolve === undefined ? hostname : address, address, port });
         if (!verdict.allowed) refused ||= verdict.message;
         return verdict.allowed;
       },

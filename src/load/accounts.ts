@@ -81,6 +81,10 @@ export class Accounts {
     this.main.connected(connect_us, first);
   }
 
+  secured(tls_us: number, reused: boolean, protocol: string, cipher: string): void {
+    this.main.secured(tls_us, reused, protocol, cipher);
+  }
+
   /** A due request found no connection free; `waiting`: how many wait now, or null when it was dropped for that. */
   foundNoneFree(due_us: number, waiting: number | null): void {
     const recorder = due_us < 0 && this.warmup !== null ? this.warmup : this.main;

@@ -1,5 +1,5 @@
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls, type SecureContext } from "node:tls";
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { EndKind, FailureKind } from "../metrics/snapshot.ts";
 import { DirectLine } from "./direct.ts";
 import type { LoadTarget } from "./engine.ts";
@@ -8,6 +8,7 @@ import type { HeadMemo } from "./head-memo.ts";
 import { CLOSED_EARLY, DONE, MORE, ResponseParser, TOO_LARGE } from "./parser.ts";
 import type { RequestTemplate } from "./template.ts";
 import type { Time } from "./time.ts";
+import { keepSessions, tellSecured, type TlsWire } from "./tls.ts";
 
 const CLOSED = 0;
 const CONNECTING = 1;
@@ -18,6 +19,9 @@ const LAST_BACKOFF_MS = 1000;
 /** A connection that lived this long without a request was no failed attempt. */
 const LIVED_MS = 1000;
 
+/** The most that one TLS record holds. */
+const TLS_RECORD_BYTES = 16 * 1024;
+
 /** What all connections of one engine share. */
 export interface Wire {
   target: LoadTarget;
@@ -27,8 +31,8 @@ export interface Wire {
   template: RequestTemplate | null;
   time: Time;
   timeout_us: number;
-  /** https only: made once, so that certificates are not loaded for each connection. */
-  secure_context: SecureContext | undefined;
+  /** null: plain TCP. */
+  tls: TlsWire | null;
   /** A read buffer that all connections may share, as each read is dealt with before the next begins; else null. */
   read_buffer: Buffer | null;
   /** With a shared read buffer: what the last head meant. */
@@ -94,9 +98,12 @@ export class Connection {
   /** https: TCP is established, TLS is not. */
   private handshaking = false;
   private connect_started_ms = 0;
+  private handshake_started_ms = 0;
   private established_ms = 0;
   /** Requests answered since it was established. */
   private served = 0;
+  /** Length of the last request. */
+  private request_bytes = 0;
   /** Bytes of the answer awaited have come. */
   private answering = false;
   private backoff_ms = FIRST_BACKOFF_MS;
@@ -113,8 +120,7 @@ export class Connection {
   /** Begins to connect. Only when CLOSED. */
   open(): void {
     const { wire } = this;
-    const { target } = wire;
-    const secure = target.protocol === "https:";
+    const { target, tls } = wire;
     this.state = CONNECTING;
     this.served = 0;
     this.handshaking = false;
@@ -123,8 +129,7 @@ export class Connection {
 
     const read_buffer = wire.read_buffer ?? this.own_buffer ?? Buffer.allocUnsafeSlow(16 * 1024);
     const options = {
-      host: target.address,
-      port: target.port,
+      ...(target.socket_path === undefined ? { host: target.address, port: target.port } : { path: target.socket_path }),
       noDelay: true,
       onread: {
         buffer: read_buffer,
@@ -134,31 +139,40 @@ export class Connection {
         },
       },
     };
-    const socket: Socket = secure
-      ? connectTls({
-          ...options,
-          // No name for an address (RFC 6066); certificates are then checked against the address.
-          servername: isIP(bare(target.hostname)) ? "" : target.hostname,
-          rejectUnauthorized: !target.insecure,
-          ALPNProtocols: ["http/1.1"],
-          secureContext: wire.secure_context,
-        })
-      : connectTcp(options);
+    const socket: Socket =
+      tls === null
+        ? connectTcp(options)
+        : connectTls({
+            ...options,
+            host: target.address === "" ? target.hostname : target.address,
+            servername: tls.servername,
+            rejectUnauthorized: !target.insecure,
+            ALPNProtocols: ["http/1.1"],
+            secureContext: tls.context,
+            session: tls.session,
+          });
     this.socket = socket;
-    if (secure) {
+    if (tls === null) {
       socket.once("connect", () => {
-        if (this.socket === socket) this.handshaking = true;
-      });
-    }
-    socket.once(secure ? "secureConnect" : "connect", () => {
-      if (this.socket !== socket) return;
-      if (!secure) {
+        if (this.socket !== socket) return;
         this.line = DirectLine.over(socket, (bytes) => {
           if (this.socket === socket) this.read(bytes, read_buffer);
         });
-      }
-      this.established();
-    });
+        this.established();
+      });
+    } else {
+      keepSessions(tls, socket as TLSSocket);
+      socket.once("connect", () => {
+        if (this.socket !== socket) return;
+        this.handshaking = true;
+        this.handshake_started_ms = wire.time.clock();
+      });
+      socket.once("secureConnect", () => {
+        if (this.socket !== socket) return;
+        tellSecured(tls, socket as TLSSocket, (wire.time.clock() - this.handshake_started_ms) * 1000);
+        this.established();
+      });
+    }
     socket.on("error", (error: NodeJS.ErrnoException) => {
       if (this.socket === socket) this.broken(error);
     });
@@ -213,12 +227,21 @@ export class Connection {
     const bytes = template === null ? request : template.render(this.due_us);
     if (this.line !== null) this.line.write(bytes);
     else this.socket!.write(bytes);
+    this.request_bytes = bytes.length;
     if (template !== null && this.unsent()) template.keep();
     this.wire.moved(this.due_us, 0, bytes.length);
   }
 
   private unsent(): boolean {
     return this.line !== null ? this.line.unsent : this.socket !== null && this.socket.writableLength > 0;
+  }
+
+  /**
+   * What is answered before it was sent whole stands in the way of the next request. TLS tells that it has sent a request
+   * only after the loop's next turn, when its answer may be there already: what fits into one record is taken as sent.
+   */
+  private blocked(): boolean {
+    return this.unsent() && (this.wire.tls === null || this.request_bytes > TLS_RECORD_BYTES);
   }
 
   private established(): void {
@@ -258,8 +281,7 @@ export class Connection {
     this.served++;
     this.backoff_ms = FIRST_BACKOFF_MS;
     this.free_since_us = now_us;
-    // What is answered before it was sent whole stands in the way of the next request.
-    if (!parser.keep_alive || this.unsent()) this.disconnect(now_us);
+    if (!parser.keep_alive || this.blocked()) this.disconnect(now_us);
     this.owner.completed(this, now_us);
   }
 
@@ -333,8 +355,4 @@ export class Connection {
     this.free_since_us = now_us;
     socket?.destroy();
   }
-}
-
-function bare(hostname: string): string {
-  return hostname.replace(/^\[|\]$/g, "");
 }

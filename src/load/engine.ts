@@ -1,4 +1,3 @@
-import { createSecureContext } from "node:tls";
 import type { FailureKind, Snapshot } from "../metrics/snapshot.ts";
 import type { Range, Schedule } from "../plan/schedule.ts";
 import { Accounts } from "./accounts.ts";
@@ -15,6 +14,7 @@ import { createPreparation } from "./prepare.ts";
 import { buildRequest } from "./request.ts";
 import { createSweep } from "./sweep.ts";
 import { makeTime } from "./time.ts";
+import { createTlsWire, type TlsOptions } from "./tls.ts";
 
 /** A target after its name was resolved once; every connection of a test goes to this address. */
 export interface LoadTarget {
@@ -22,8 +22,10 @@ export interface LoadTarget {
   /** The name asked for (Host header, SNI). */
   hostname: string;
   port: number;
-  /** The pinned IP address. */
+  /** The pinned IP address; "" with a socket_path. */
   address: string;
+  /** The unix socket to connect to, in place of address and port. */
+  socket_path?: string;
   /** Path and query. */
   path: string;
   method: string;
@@ -31,6 +33,7 @@ export interface LoadTarget {
   body: string | null;
   /** https: accept any certificate. */
   insecure: boolean;
+  tls?: TlsOptions;
 }
 
 export interface LoadJob {
@@ -90,7 +93,8 @@ const PREPARE_LIMIT_MS = 5000;
 const READ_BUFFER_BYTES = 64 * 1024;
 
 /**
- * One test's load from the calling thread. It throws RangeError for a request that cannot be put into bytes.
+ * One test's load from the calling thread. It throws RangeError for a request that cannot be put into bytes, and for
+ * certificates that cannot be used.
  * A network failure is never thrown: it is counted.
  */
 export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): LoadEngine {
@@ -107,7 +111,7 @@ export function createLoadEngine(job: LoadJob, options: EngineOptions = {}): Loa
     ...buildRequest(job.target, job.test_id, () => createValues(job)),
     time,
     timeout_us: job.timeout_us,
-    secure_context: job.target.protocol === "https:" ? createSecureContext() : undefined,
+    tls: createTlsWire(job.target, (tls_us, reused, protocol, cipher) => accounts.secured(tls_us, reused, protocol, cipher)),
     read_buffer: shared_buffer ? Buffer.allocUnsafeSlow(READ_BUFFER_BYTES) : null,
     head_memo: shared_buffer ? new HeadMemo() : null,
     deadline: (at_ms) => sweep.deadline(at_ms),

@@ -220,7 +220,7 @@ describe("TLS", () => {
     expect(await engine.prepare()).toEqual({
       ok: false,
       kind: "tls",
-      message: "certificate refused (DEPTH_ZERO_SELF_SIGNED_CERT)",
+      message: "self-signed certificate: use --ca FILE or --insecure (DEPTH_ZERO_SELF_SIGNED_CERT)",
     });
     await engine.close();
   });

@@ -1,6 +1,7 @@
 import { decodeInto, encodeHistogram, type EncodedHistogram } from "../metrics/codec.ts";
 import { createHistogram } from "../metrics/histogram.ts";
 import type { Counts, EndKind, ErrorCount, GeneratorHealth, RangeProgress, Row, Snapshot } from "../metrics/snapshot.ts";
+import { mergeTls } from "../metrics/tls.ts";
 
 /** What one worker measured, and when it was asked. */
 export interface WorkerSnapshot {
@@ -41,6 +42,7 @@ export function mergeSnapshots(parts: readonly WorkerSnapshot[]): Snapshot {
     response: histogram(({ response }) => response),
     service: histogram(({ service }) => service),
     connect: histogram(({ connect }) => connect),
+    tls: mergeTls(snapshots.map(({ tls }) => tls)),
     failed: histogram(({ failed }) => failed),
     send_lateness: histogram(({ send_lateness }) => send_lateness),
     ranges: mergeRanges(snapshots.flatMap(({ ranges }) => ranges)),

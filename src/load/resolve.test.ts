@@ -56,6 +56,29 @@ test("a name without an address", async () => {
   });
 });
 
+test("a resolver that does not answer is waited for so long", async () => {
+  const resolve = () => new Promise<string[]>(() => {});
+  expect(await resolveTarget(request("http://some.name/"), { resolve, lookup_ms: 20 })).toEqual({
+    ok: false,
+    kind: "dns",
+    message: "name not resolved (no answer within 0.02 s)",
+  });
+});
+
+test("a pinned address takes the place of what the name resolves to, and must be allowed", async () => {
+  const resolve = async () => Promise.reject(new Error("asked all the same"));
+  const pinned = (ip: string, allowed?: (address: string) => boolean) =>
+    resolveTarget({ ...request("http://some.name:81/"), resolve: `some.name:${ip}` }, { resolve, ...(allowed && { allowed }) });
+  expect(await pinned("127.0.0.9")).toMatchObject({ ok: true, target: { hostname: "some.name", address: "127.0.0.9", port: 81 } });
+  expect(await pinned("[::1]")).toMatchObject({ ok: true, target: { address: "::1" } });
+  expect(await pinned("127.0.0.9", () => false)).toMatchObject({ ok: false, kind: "not_allowed" });
+});
+
+test("through a unix socket no name is resolved", async () => {
+  const result = await resolveTarget({ ...request("http://some.name/a"), unix_socket: "/run/s" });
+  expect(result).toMatchObject({ ok: true, target: { hostname: "some.name", address: "", socket_path: "/run/s", path: "/a" } });
+});
+
 test("other protocols are refused", async () => {
   await expect(resolveTarget(request("ftp://127.0.0.1/"))).rejects.toThrow(TypeError);
 });

@@ -1,6 +1,8 @@
 import { lookup } from "node:dns/promises";
 import { connect, isIP } from "node:net";
+import { pinnedAddress } from "../plan/pinned.ts";
 import type { LoadTarget } from "./engine.ts";
+import type { TlsOptions } from "./tls.ts";
 
 /** What a request asks for, its target by URL. */
 export interface TargetRequest {
@@ -10,6 +12,11 @@ export interface TargetRequest {
   headers: Record<string, string>;
   body: string | null;
   insecure: boolean;
+  tls?: TlsOptions | undefined;
+  /** HOST:IP: the address to hit, in place of what the name resolves to. */
+  resolve?: string | undefined;
+  /** The path of a unix socket to hit, in place of the URL's host and port: no name is resolved. */
+  unix_socket?: string | undefined;
 }
 
 export interface ResolveOptions {
@@ -17,9 +24,13 @@ export interface ResolveOptions {
   allowed?: (address: string) => boolean;
   /** Resolves a name to its addresses, the preferred one first. Default: the system's resolver. */
   resolve?: (hostname: string) => Promise<string[]>;
+  /** How long the resolver may take. Default: 5,000. */
+  lookup_ms?: number;
   /** How long an address is tried before the next one is. */
   try_ms?: number;
 }
+
+const LOOKUP_MS = 5000;
 
 export type ResolveResult =
   | { ok: true; target: LoadTarget }
@@ -38,9 +49,16 @@ export async function resolveTarget(request: TargetRequest, options: ResolveOpti
   const port = url.port === "" ? (protocol === "https:" ? 443 : 80) : Number(url.port);
   const hostname = url.hostname.replace(/^\[|\]$/g, "");
 
+  const { method, headers, body, insecure, tls, unix_socket } = request;
+  const path = url.pathname + url.search;
+  const target: LoadTarget = { protocol, hostname, port, address: "", path, method, headers, body, insecure, ...(tls && { tls }) };
+  if (unix_socket !== undefined) return { ok: true, target: { ...target, socket_path: unix_socket } };
+
+  const pinned = request.resolve === undefined ? null : pinnedAddress(request.resolve);
   let addresses: string[];
   try {
-    addresses = isIP(hostname) ? [hostname] : await (options.resolve ?? systemResolve)(hostname);
+    if (pinned?.hostname === hostname) addresses = [pinned.address];
+    else addresses = isIP(hostname) ? [hostname] : await withinTime(hostname, options);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return { ok: false, kind: "dns", message: `name not resolved (${code ?? "no reason given"})` };
@@ -53,9 +71,20 @@ export async function resolveTarget(request: TargetRequest, options: ResolveOpti
     return { ok: false, kind: "not_allowed", message: `${addresses.join(", ")} may not be a target` };
   }
   const address = usable.length === 1 ? first : await firstAccepting(usable, port, options.try_ms ?? 1000);
-  const { method, headers, body, insecure } = request;
-  const path = url.pathname + url.search;
-  return { ok: true, target: { protocol, hostname, port, address, path, method, headers, body, insecure } };
+  return { ok: true, target: { ...target, address } };
+}
+
+/** What the system's resolver does beyond that time is nobody's concern. */
+async function withinTime(hostname: string, { resolve = systemResolve, lookup_ms = LOOKUP_MS }: ResolveOptions): Promise<string[]> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(Object.assign(new Error(), { code: `no answer within ${lookup_ms / 1000} s` })), lookup_ms);
+  });
+  try {
+    return await Promise.race([resolve(hostname), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function systemResolve(hostname: string): Promise<string[]> {

@@ -1,11 +1,12 @@
 import { encodeHistogram } from "./codec.ts";
 import { createHistogram, record, reset, type Histogram } from "./histogram.ts";
 import type { Counts, EndKind, ErrorCount, Row, Snapshot } from "./snapshot.ts";
+import { createTlsRecorder } from "./tls.ts";
 
 /** What a recorder knows of a Snapshot; the rest is its engine's. */
 export type Recording = Pick<
   Snapshot,
-  "counts" | "statuses" | "errors" | "response" | "service" | "connect" | "failed" | "send_lateness" | "rows"
+  "counts" | "statuses" | "errors" | "response" | "service" | "connect" | "tls" | "failed" | "send_lateness" | "rows"
 >;
 
 /**
@@ -28,6 +29,8 @@ export interface Recorder {
   failed(t_us: number, kind: EndKind, message: string, response_us: number): void;
   /** A connection was opened; `first`: it is not a replacement of an earlier one. */
   connected(connect_us: number, first: boolean): void;
+  /** TLS was established, `tls_us` after TCP was. */
+  secured(tls_us: number, reused: boolean, protocol: string, cipher: string): void;
   /** A request was due while no connection was free. */
   waitedForConnection(): void;
   /** How many due requests wait for a connection now. */
@@ -65,6 +68,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
   const response = createHistogram();
   const service = createHistogram();
   const connect = createHistogram();
+  const tls = createTlsRecorder();
   const failed = createHistogram();
   const send_lateness = createHistogram();
   const statuses = new Float64Array(1000);
@@ -125,6 +129,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
       if (!first) counts.reconnects += 1;
     },
 
+    secured: (tls_us, reused, protocol, cipher) => tls.secured(tls_us, reused, protocol, cipher),
+
     waitedForConnection() {
       counts.waited_for_connection += 1;
     },
@@ -154,6 +160,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         response: encodeHistogram(response),
         service: encodeHistogram(service),
         connect: encodeHistogram(connect),
+        tls: tls.snapshot(),
         failed: encodeHistogram(failed),
         send_lateness: encodeHistogram(send_lateness),
         rows: rows.recent(t_us),

@@ -1,4 +1,5 @@
 import type { EncodedHistogram } from "./codec.ts";
+import type { TlsRecord } from "./tls.ts";
 
 /** Why a request failed on the network. `timeout` and `aborted` have totals of their own. */
 export const FAILURE_KINDS = [
@@ -111,6 +112,8 @@ export interface Snapshot {
   service: EncodedHistogram;
   /** DNS, TCP and TLS; every connection opened. */
   connect: EncodedHistogram;
+  /** https only; null: no handshake was done yet. */
+  tls?: TlsRecord | null | undefined;
   /** From the moment due to the failure; requests that did not complete. */
   failed: EncodedHistogram;
   /** send - max(due, the moment a connection was free); every request sent. */

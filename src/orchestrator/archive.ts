@@ -1,12 +1,13 @@
 import { endedSummary, type TestSummary } from "../api/views.ts";
 import type { Report } from "../run/report-schema.ts";
-import { reportOf, revisionOf } from "../run/project.ts";
+import { holdsBasis, reportOf, revisionOf } from "../run/project.ts";
 import { isFinal, membersOf } from "../run/accounts.ts";
 import { forget } from "../run/fold.ts";
 import { phaseOf, type Measured, type RunState, type SystemState } from "../run/state.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
-import { StoreError, type NodeMeasurements, type Store } from "./store.ts";
+import { StoreError } from "./store-error.ts";
+import type { NodeMeasurements, Store } from "./store.ts";
 
 /** Reports: built when their run has ended, stored before anyone is told, found again. */
 export interface Archive {
@@ -25,6 +26,8 @@ export interface Archive {
 const RETRY_MS = 5_000;
 /** Ended runs that stay in the state because finals may still come. */
 const AWAITED_RUNS = 4;
+/** How long a report waits for the metrics that the end of its run rests on, and that were not read yet. */
+const BASIS_WAIT_MS = 10_000;
 /** Reports kept in memory where there is no store. */
 const KEPT_WITHOUT_STORE = 20;
 
@@ -39,6 +42,8 @@ export function createArchive(options: { state: SystemState; store: Store | null
   const kept = new Map<string, Report>();
   const unstored = new Map<string, Unstored>();
   const listeners: ((report: Report) => void)[] = [];
+  /** When the end of a run was seen whose metrics were not. */
+  const waiting_since_ms = new Map<string, number>();
   let retry_at_ms = 0;
 
   function settle(): void {
@@ -51,6 +56,8 @@ export function createArchive(options: { state: SystemState; store: Store | null
     const known = kept.get(run.test_id) ?? stored(run.test_id);
     if (known) kept.set(run.test_id, known);
     if (known && known.revision >= revisionOf(run, measured)) return;
+    if (!holdsBasis(run, measured) && isWaiting(run.test_id)) return;
+    waiting_since_ms.delete(run.test_id);
     const report = reportOf(state, run.test_id);
     if (!report) return;
     for (const bug of report.bugs) {
@@ -59,6 +66,13 @@ export function createArchive(options: { state: SystemState; store: Store | null
     kept.set(run.test_id, report);
     keep({ report, nodes: measurementsOf(measured) });
     for (const listener of listeners) listener(report);
+  }
+
+  function isWaiting(test_id: string): boolean {
+    const now_ms = clock.now_ms();
+    const since_ms = waiting_since_ms.get(test_id) ?? now_ms;
+    waiting_since_ms.set(test_id, since_ms);
+    return now_ms - since_ms < BASIS_WAIT_MS;
   }
 
   function stored(test_id: string): Report | null {

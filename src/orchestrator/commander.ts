@@ -7,6 +7,7 @@ import type { Clock } from "./clock.ts";
 import { OrchestratorError } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Reader } from "./reader.ts";
+import type { Vigil } from "./vigil.ts";
 
 /** Appends one decision and resolves once it was read back and counts. */
 export type Send = (decision: Decision) => Promise<void>;
@@ -19,18 +20,21 @@ export interface Commander {
   leads(): boolean;
   /** Claims the next term; false: somebody else's claim came first. */
   claim(): Promise<boolean>;
+  /** Called each time that another one has taken over from this one. */
+  onDeposed(listener: (by: { owner: string; term: number }) => void): void;
   /** Runs jobs one after the other: what a job reads of the state is true when it sends. */
   exclusive<T>(job: (send: Send) => Promise<T>): Promise<T>;
   /** Refuses whatever is not begun. */
   close(): void;
 }
 
-export function createCommander(options: { bus: Bus; reader: Reader; owner: string; clock: Clock; log: Log }): Commander {
-  const { bus, reader, owner, clock, log } = options;
+export function createCommander(options: { bus: Bus; reader: Reader; vigil: Vigil; owner: string; clock: Clock; log: Log }): Commander {
+  const { bus, reader, vigil, owner, clock, log } = options;
   const { state } = reader;
   let term = 0;
   let deposed = false;
   let closed = false;
+  const listeners: ((by: { owner: string; term: number }) => void)[] = [];
   let queue: Promise<unknown> = Promise.resolve();
 
   const isMine = () => term > 0 && state.leadership.term === term && state.leadership.owner === owner;
@@ -39,8 +43,10 @@ export function createCommander(options: { bus: Bus; reader: Reader; owner: stri
     if (topic !== "control") return;
     if (term === 0 || deposed || isMine() || state.leadership.term < term) return;
     deposed = true;
-    const { owner: other, term: newer } = state.leadership;
+    const { term: newer } = state.leadership;
+    const other = state.leadership.owner ?? "unknown";
     log.error("leadership_lost", { term, newer, other }, `${other} leads as of term ${newer}: this orchestrator has stopped acting`);
+    for (const listener of listeners) listener({ owner: other, term: newer });
   });
 
   async function append(command: Control): Promise<void> {
@@ -49,6 +55,7 @@ export function createCommander(options: { bus: Bus; reader: Reader; owner: stri
   }
 
   async function send(decision: Decision): Promise<void> {
+    await vigil.awake();
     if (!isMine()) throw notLeader();
     if (decision.topic === "control") {
       const command_seq = state.leadership.command_seq + 1;
@@ -77,13 +84,16 @@ export function createCommander(options: { bus: Bus; reader: Reader; owner: stri
       await append({ type: "claim", term: next, owner, command_seq: 0, at_ms: clock.now_ms() });
       if (state.leadership.term !== next || state.leadership.owner !== owner) return false;
       term = next;
+      deposed = false;
       return true;
     },
+    onDeposed: (listener) => void listeners.push(listener),
     exclusive: (job) => {
       const turn = queue.then(async () => {
         if (closed) throw new OrchestratorError("stopped", "this orchestrator is closing");
-        if (!isMine()) throw notLeader();
         try {
+          await vigil.awake();
+          if (!isMine()) throw notLeader();
           return await job(send);
         } catch (error) {
           if (error instanceof BusError && error.code === "closed") throw new OrchestratorError("stopped", "this orchestrator is closing");

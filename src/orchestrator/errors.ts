@@ -2,7 +2,7 @@
  * Stable codes of what stops an orchestrator, or one of its requests:
  *
  *     leader_exists     another orchestrator leads this system
- *     not_leader        another one has taken over
+ *     not_leader        another one leads, or nobody does yet
  *     bus_unavailable   the log cannot be reached now
  *     stopped           it is closing
  *     bad_id            not the name of a test or of a node

@@ -13,6 +13,15 @@ const LISTEN_MS = 1_500;
 const POLL_MS = 50;
 
 /**
+ * Whether a standby may claim: whoever leads has left, or was silent for 3 s in which this process heard everything
+ * without a break (`hearing_since_ms`; null: it does not).
+ */
+export function isVacant(leader: { heard_ms: number; has_left: boolean }, now_ms: number, hearing_since_ms: number | null): boolean {
+  if (hearing_since_ms === null) return false;
+  return leader.has_left || now_ms - Math.max(leader.heard_ms, hearing_since_ms) > SILENCE_MS;
+}
+
+/**
  * Waits until no leader's heartbeat in the log is younger than 3 s (and listens at least 1.5 s where there was one).
  * @throws {OrchestratorError} `leader_exists` when one is heard that was appended after `begun_ms`
  */

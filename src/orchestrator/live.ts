@@ -62,6 +62,10 @@ export function addLive(app: FastifyInstance, orchestrator: Orchestrator, log: L
   });
 
   const stopListening = orchestrator.onEvent(broadcast);
+  orchestrator.onDeposed(() => {
+    for (const { socket } of clients) socket.close(NOT_LEADER, "not_leader");
+    clients.clear();
+  });
   const pinging = setInterval(() => {
     for (const client of [...clients]) {
       if (!client.answered) client.socket.terminate();

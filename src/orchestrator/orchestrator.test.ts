@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { encodeMessage } from "../protocol/codec.ts";
 import type { NumberedEvent } from "../run/events.ts";
 import type { Orchestrator } from "./orchestrator.ts";
-import { openStore, StoreError, type Store } from "./store.ts";
+import { StoreError } from "./store-error.ts";
+import { openStore, type Store } from "./store.ts";
 import { testSystem, type TestSystem } from "./testing/system.ts";
 
 let system: TestSystem;

@@ -11,17 +11,19 @@ import { HEARTBEAT_MS, isAlive, notReady, type Moment } from "../run/presence.ts
 import type { Report } from "../run/report-schema.ts";
 import { busyRun, type SystemState } from "../run/state.ts";
 import { createArchive } from "./archive.ts";
+import { checkpointOf, startCheckpoints } from "./checkpoint.ts";
 import { every, systemClock, within, type Clock } from "./clock.ts";
 import { createCommander } from "./commander.ts";
 import { OrchestratorError } from "./errors.ts";
 import { startHeartbeat } from "./heartbeat.ts";
-import { untilLeaderIsSilent } from "./leader.ts";
+import { isVacant, untilLeaderIsSilent } from "./leader.ts";
 import type { Log } from "./log.ts";
 import { openReader } from "./reader.ts";
 import { createSignal } from "./signal.ts";
 import type { Store } from "./store.ts";
 import { createStream } from "./stream.ts";
 import { startTrimming } from "./trim.ts";
+import { keepVigil } from "./vigil.ts";
 
 export interface OrchestratorOptions {
   /** Its own connection to the log; whoever passes it in closes it. */
@@ -37,15 +39,19 @@ export interface OrchestratorOptions {
   heartbeat_ms?: number;
   /** The log lives and dies with this process: nobody else can lead, and what was read is trimmed. */
   in_process?: boolean;
+  /** Follows the log and claims once the leader is silent; deposed, it stands by again. */
+  standby?: boolean;
   clock?: Clock;
 }
 
 export interface Orchestrator {
   readonly node_id: string;
-  /** The term that it claimed. */
+  /** The term that it claimed last; 0: none yet. */
   term(): number;
-  /** false: another one has taken over, and every command is refused with `not_leader`. */
+  /** false: another one leads, or nobody does yet, and every command is refused with `not_leader`. */
   leads(): boolean;
+  /** Called each time that another one has taken over from this one. */
+  onDeposed(listener: (by: { owner: string; term: number }) => void): void;
   /** Wire time. */
   now_ms(): number;
   /** Only to be read. */
@@ -85,40 +91,79 @@ const LASTING_REFUSALS = new Set(["target_not_allowed", "rate_over_cap", "durati
 /**
  * Reads the log, claims the next term, and leads: one queue of commands, a decision round after every change, and one
  * stream of events. A run that the log says is open goes on where it stands.
- * @throws {OrchestratorError} `leader_exists`
+ *
+ *     standby: follows --(leader silent for 3 s, or left)--> claims --(its claim came first)--> leads --(deposed)--> follows
+ *
+ * @throws {OrchestratorError} `leader_exists`, but for a standby
  */
 export async function startOrchestrator(options: OrchestratorOptions): Promise<Orchestrator> {
-  const { bus, node_id, store, log, in_process = false, clock = systemClock(), ready_timeout_ms = 10_000 } = options;
+  const { bus, node_id, store, log, in_process = false, standby = false, clock = systemClock(), ready_timeout_ms = 10_000 } = options;
   const { lead_ms = in_process ? 100 : 1_000, heartbeat_ms = HEARTBEAT_MS } = options;
   const begun_ms = clock.now_ms();
-  const reader = await openReader(bus, clock, log);
+  const reader = await openReader(bus, clock, log, (run) => checkpointOf(store, run, log));
   const { state } = reader;
   const owner = `${node_id.slice(0, 100)}/${randomBytes(6).toString("hex")}`;
-  const commander = createCommander({ bus, reader, owner, clock, log });
+  const vigil = keepVigil(reader, clock);
+  const commander = createCommander({ bus, reader, vigil, owner, clock, log });
   const archive = createArchive({ state, store, clock, log });
-  const stream = createStream({ state, archive, clock, log });
+  const stream = createStream({ state, archive, clock, log, leads: () => commander.leads() });
   const signal = createSignal();
 
+  let leading_since_ms = Number.NEGATIVE_INFINITY;
+
+  async function claim(): Promise<boolean> {
+    if (!(await commander.claim())) return false;
+    leading_since_ms = clock.now_ms();
+    log.info("leading", { term: commander.term(), owner }, `leading as of term ${commander.term()}`);
+    return true;
+  }
+
   try {
-    if (!in_process) await untilLeaderIsSilent(reader, clock, begun_ms);
-    if (!(await commander.claim())) throw new OrchestratorError("leader_exists", `${state.leadership.owner} claimed term ${state.leadership.term} first`);
+    if (!in_process && !standby) await untilLeaderIsSilent(reader, clock, begun_ms);
+    if (!standby && !(await claim())) throw new OrchestratorError("leader_exists", `${state.leadership.owner} claimed term ${state.leadership.term} first`);
   } catch (error) {
+    vigil.close();
     await reader.close();
     throw error;
   }
-  log.info("leading", { term: commander.term(), owner }, `leading as of term ${commander.term()}`);
+  if (standby) log.info("standing_by", { owner }, `standing by: ${state.leadership.owner ?? "nobody"} leads`);
 
-  const heartbeat = startHeartbeat({ bus, reader, clock, log, node_id, heartbeat_ms, term: commander.term(), leads: () => commander.leads() });
-  const moment = (): Moment => ({ now_ms: clock.now_ms(), hearing_since_ms: heartbeat.hearingSinceMs() });
+  const heartbeat = startHeartbeat({ bus, reader, vigil, commander, clock, log, node_id, heartbeat_ms, standby });
+  // After a takeover everyone gets the grace, however long this process has been listening.
+  const moment = (): Moment => {
+    const since_ms = heartbeat.hearingSinceMs();
+    return { now_ms: clock.now_ms(), hearing_since_ms: since_ms === null ? null : Math.max(since_ms, leading_since_ms) };
+  };
   const trimming = startTrimming({ bus, reader, clock, in_process, moment });
+  const checkpoints = store ? startCheckpoints({ reader, store, clock, log, leads: () => commander.leads() }) : null;
   const failures = new Set<string>();
   let deciding = false;
+  let campaigning = false;
   let closing: Promise<void> | null = null;
   let closed = false;
 
   function turn(): void {
     signal.notify();
     void round();
+    void campaign();
+  }
+
+  /** A standby's own decision: judged, and judged again once everything was read, then claimed. */
+  async function campaign(): Promise<void> {
+    const vacant = () => !closed && !commander.leads() && isVacant(reader.leader(), clock.now_ms(), heartbeat.hearingSinceMs());
+    if (!standby || campaigning || !vacant()) return;
+    campaigning = true;
+    try {
+      await vigil.awake();
+      await reader.caughtUp();
+      if (!vacant()) return;
+      if (await claim()) stream.changed();
+      else log.info("claim_lost", { owner }, `${state.leadership.owner} claimed term ${state.leadership.term} first: still standing by`);
+    } catch (error) {
+      if (!closed) decisionFailed(String(error));
+    } finally {
+      campaigning = false;
+    }
   }
 
   /**
@@ -280,9 +325,11 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     commander.close();
     stopTicking();
     stopRetrying();
+    vigil.close();
     signal.notify();
     await inTime(GOODBYE_MS, heartbeat.close());
     trimming.close();
+    checkpoints?.close();
     stream.close();
     await inTime(GOODBYE_MS, reader.close());
   }
@@ -300,6 +347,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     node_id,
     term: () => commander.term(),
     leads: () => commander.leads(),
+    onDeposed: (listener) => commander.onDeposed(listener),
     now_ms: () => clock.now_ms(),
     state: () => state,
     moment,

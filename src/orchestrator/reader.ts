@@ -1,8 +1,10 @@
 import type { Bus, BusRecord, ReadFrom, Subscription } from "../bus/bus.ts";
+import type { OrchestratorHeartbeat } from "../protocol/messages.ts";
 import type { Topic } from "../protocol/topics.ts";
 import { toEntry } from "../run/entry.ts";
-import { fold, forget } from "../run/fold.ts";
-import { initialState, phaseOf, type SystemState } from "../run/state.ts";
+import { fold, forget, restore } from "../run/fold.ts";
+import { initialState, phaseOf, type RunState, type SystemState } from "../run/state.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 
@@ -11,14 +13,18 @@ export interface Reader {
   readonly state: SystemState;
   /** Resolves once a record of partition 0 was folded. */
   reached(topic: Topic, offset: number): Promise<void>;
-  /** Resolves once everything that is in the log now was folded. */
-  caughtUp(): Promise<void>;
+  /** Resolves once everything that is in the log now was folded; given a topic, everything of that one. */
+  caughtUp(topic?: Topic): Promise<void>;
   /** The next offset of partition 0. */
   position(topic: Topic): number;
+  /** The next offset of every partition: all before it was folded. */
+  positions(topic: Topic): readonly number[];
   /** Called after every batch of records. */
   onChange(listener: (topic: Topic) => void): void;
-  /** Heartbeats of leaders that were appended after this reader began. */
+  /** Heartbeats of the current or a later term's leader that were appended after this reader began. */
   leadersHeard(): number;
+  /** Whoever leads as of the current term: when it was heard last (claim or heartbeat), and whether it said that it left. */
+  leader(): { heard_ms: number; has_left: boolean };
   close(): Promise<void>;
 }
 
@@ -34,9 +40,10 @@ const HEARTBEATS_REPLAYED = 10_000;
 
 /**
  * Reads control to its end, then everything else to its end, and goes on reading. Metrics are read from where the
- * newest run began; earlier runs are forgotten: their reports are in the store. Of the heartbeats the last are read.
+ * newest run began, or from where `resume` says that it was folded already; earlier runs are forgotten: their reports are
+ * in the store. Of the heartbeats the last are read.
  */
-export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Reader> {
+export async function openReader(bus: Bus, clock: Clock, log: Log, resume: (run: RunState) => Checkpoint | null = () => null): Promise<Reader> {
   const state = initialState();
   const subscriptions = new Map<Topic, Subscription>();
   const folded = new Map<Topic, number>();
@@ -45,6 +52,7 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
   const told = new Set<string>();
   let waits: Wait[] = [];
   let leaders = 0;
+  let leader = { heard_ms: Number.NEGATIVE_INFINITY, has_left: false };
   const heartbeats_from = await bus.end("heartbeat");
 
   function onRecords(topic: Topic, records: BusRecord[]): void {
@@ -66,8 +74,15 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
     const { topic, partition, offset } = record;
     try {
       const entry = toEntry(record, heard_ms, replayed);
-      if (topic === "heartbeat" && offset >= (heartbeats_from[partition] ?? 0) && isLeader(entry)) leaders++;
+      const before = state.leadership;
       fold(state, entry);
+      if (state.leadership !== before) leader = { heard_ms, has_left: false };
+      const word = leaderWord(entry);
+      if (!word) return;
+      if (word.state === "leader" && word.term >= state.leadership.term && offset >= (heartbeats_from[partition] ?? 0)) leaders++;
+      if (word.term === state.leadership.term) {
+        leader = { heard_ms: Math.max(leader.heard_ms, heard_ms), has_left: word.state === "left" };
+      }
     } catch (error) {
       tellOnce(`bug ${topic}`, () => log.error("bug", { topic, partition, offset, error: String(error) }, `a record could not be folded: ${String(error)}. Please report it`));
     }
@@ -110,9 +125,11 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
   await read("control", "earliest");
   for (const [test_id, run] of state.runs) if (run.replaced || phaseOf(run) === "ended") forget(state, test_id);
   const newest = state.current === null ? undefined : state.runs.get(state.current);
+  const resumed = newest ? resume(newest) : null;
+  if (newest && resumed) restore(state, newest.test_id, resumed.members);
   const from: Partial<Record<Topic, ReadFrom>> = {
     heartbeat: heartbeats_from.map((end) => Math.max(0, end - HEARTBEATS_REPLAYED)),
-    metrics: newest?.config.metrics_from ?? "end",
+    metrics: resumed?.position ?? newest?.config.metrics_from ?? "end",
   };
   await Promise.all(BESIDE_CONTROL.map((topic) => read(topic, from[topic] ?? "earliest")));
 
@@ -123,12 +140,15 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
         waits.push({ topic, offset, resolve });
         release();
       }),
-    caughtUp: async () => {
-      await Promise.all([...subscriptions.values()].map((subscription) => subscription.caughtUp()));
+    caughtUp: async (topic) => {
+      const wanted = [...subscriptions.values()].filter((subscription) => topic === undefined || subscription.topic === topic);
+      await Promise.all(wanted.map((subscription) => subscription.caughtUp()));
     },
     position: (topic) => subscriptions.get(topic)?.position()[0] ?? 0,
+    positions: (topic) => subscriptions.get(topic)?.position() ?? [],
     onChange: (listener) => void listeners.push(listener),
     leadersHeard: () => leaders,
+    leader: () => leader,
     close: async () => {
       listeners.length = 0;
       await Promise.all([...subscriptions.values()].map((subscription) => subscription.close()));
@@ -136,7 +156,8 @@ export async function openReader(bus: Bus, clock: Clock, log: Log): Promise<Read
   };
 }
 
-function isLeader(entry: ReturnType<typeof toEntry>): boolean {
-  if ("rejected" in entry || entry.topic !== "heartbeat") return false;
-  return entry.message.kind === "orchestrator" && entry.message.state === "leader";
+/** What a leader says of itself; a standby says nothing about who leads. */
+function leaderWord(entry: ReturnType<typeof toEntry>): OrchestratorHeartbeat | null {
+  if ("rejected" in entry || entry.topic !== "heartbeat" || entry.message.kind !== "orchestrator") return null;
+  return entry.message.state === "standby" ? null : entry.message;
 }

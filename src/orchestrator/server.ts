@@ -11,7 +11,8 @@ import { addLive } from "./live.ts";
 import type { Log } from "./log.ts";
 import type { Orchestrator } from "./orchestrator.ts";
 import { addRoutes } from "./routes.ts";
-import { StoreError, type Store } from "./store.ts";
+import { StoreError } from "./store-error.ts";
+import type { Store } from "./store.ts";
 
 export interface ServerOptions {
   orchestrator: Orchestrator;

@@ -4,26 +4,10 @@ import { DatabaseSync } from "node:sqlite";
 import { endedSummary, type TestSummary } from "../api/views.ts";
 import type { EncodedHistogram } from "../metrics/codec.ts";
 import type { NodeReport, Report } from "../run/report-schema.ts";
+import type { Measured } from "../run/state.ts";
+import type { Checkpoint, CheckpointChange, CheckpointStore } from "./checkpoint.ts";
 import { exportReport } from "./export.ts";
-
-/**
- *     disk_full        no space left
- *     unwritable       the folder or the file cannot be written or read
- *     newer_schema     written by a newer version of Onrush
- *     not_a_store      the file is something else, or damaged
- */
-export type StoreErrorCode = "disk_full" | "unwritable" | "newer_schema" | "not_a_store";
-
-/** What was to be kept is not. The message says which file, why, and what to do. */
-export class StoreError extends Error {
-  readonly code: StoreErrorCode;
-
-  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "StoreError";
-    this.code = code;
-  }
-}
+import { guarded, StoreError } from "./store-error.ts";
 
 /** What one node measured, as it was sent. */
 export interface NodeMeasurements {
@@ -33,7 +17,7 @@ export interface NodeMeasurements {
 }
 
 /** The archive of finished runs under one folder: `onrush.db` and the exported `reports/`. All calls are synchronous. */
-export interface Store {
+export interface Store extends CheckpointStore {
   readonly data_dir: string;
   /** Keeps one revision of a report, all of it or nothing, and exports it. @throws {StoreError} */
   put(report: Report, nodes: readonly NodeMeasurements[]): void;
@@ -46,7 +30,7 @@ export interface Store {
   close(): void;
 }
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 const SCHEMA = `
   CREATE TABLE runs (test_id TEXT PRIMARY KEY, ended_at TEXT NOT NULL, revision INTEGER NOT NULL, summary TEXT NOT NULL) STRICT;
@@ -62,6 +46,13 @@ const SCHEMA = `
     PRIMARY KEY (test_id, node_id, epoch)
   ) STRICT;
   CREATE TABLE seconds (test_id TEXT NOT NULL, t_s INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (test_id, t_s)) STRICT;
+`;
+
+/** Of the open run only; new in version 2. */
+const CHECKPOINT_SCHEMA = `
+  CREATE TABLE checkpoints (test_id TEXT PRIMARY KEY, config TEXT NOT NULL, position TEXT NOT NULL) STRICT;
+  CREATE TABLE checkpoint_members (member TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
+  CREATE TABLE checkpoint_seconds (member TEXT NOT NULL, t_s INTEGER NOT NULL, second TEXT NOT NULL, PRIMARY KEY (member, t_s)) STRICT, WITHOUT ROWID;
 `;
 
 /**
@@ -98,6 +89,9 @@ export function openStore(data_dir: string): Store {
         histograms: parsed<NodeMeasurements["histograms"]>(row["histograms"])!,
       })),
     tests: () => all("SELECT summary FROM runs ORDER BY ended_at DESC, test_id DESC").flatMap((row) => parsed<TestSummary>(row["summary"]) ?? []),
+    saveCheckpoint: (change) => guarded(file, () => transaction(db, () => saveCheckpoint(db, change))),
+    checkpoint: (test_id, config) => guarded(file, () => loadCheckpoint(db, test_id, config)),
+    dropCheckpoints: () => guarded(file, () => transaction(db, () => dropCheckpoints(db))),
     close: () => db.close(),
   };
 }
@@ -114,7 +108,8 @@ function openDatabase(data_dir: string, file: string): DatabaseSync {
         `${file} was written by a newer version of Onrush (schema ${version}, this one knows ${SCHEMA_VERSION}): update Onrush, or use another --data folder`,
       );
     }
-    if (version === 0) transaction(db, () => db.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`));
+    const missing = `${version < 1 ? SCHEMA : ""} ${version < 2 ? CHECKPOINT_SCHEMA : ""}`;
+    if (version < SCHEMA_VERSION) transaction(db, () => db.exec(`${missing} PRAGMA user_version = ${SCHEMA_VERSION};`));
     return db;
   } catch (error) {
     db.close();
@@ -135,6 +130,42 @@ function insert(db: DatabaseSync, report: Report, nodes: readonly NodeMeasuremen
   for (const row of report.timeline) put("seconds VALUES (?, ?, ?)", test_id, row.t_s, JSON.stringify(row));
 }
 
+function dropCheckpoints(db: DatabaseSync): void {
+  db.exec("DELETE FROM checkpoints; DELETE FROM checkpoint_members; DELETE FROM checkpoint_seconds;");
+}
+
+function saveCheckpoint(db: DatabaseSync, { test_id, config, position, members }: CheckpointChange): void {
+  if (!db.prepare("SELECT 1 FROM checkpoints WHERE test_id = ? AND config = ?").get(test_id, config)) dropCheckpoints(db);
+  db.prepare("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)").run(test_id, config, JSON.stringify(position));
+  const putMember = db.prepare("INSERT OR REPLACE INTO checkpoint_members VALUES (?, ?)");
+  const putSecond = db.prepare("INSERT OR REPLACE INTO checkpoint_seconds VALUES (?, ?, ?)");
+  for (const { key, state, rows } of members) {
+    putMember.run(key, JSON.stringify(state));
+    for (const [t_s, second] of rows) putSecond.run(key, t_s, JSON.stringify(second));
+  }
+}
+
+function loadCheckpoint(db: DatabaseSync, test_id: string, config: string): Checkpoint | null {
+  const found = db.prepare("SELECT position FROM checkpoints WHERE test_id = ? AND config = ?").get(test_id, config);
+  const position = parsed<number[]>(found?.["position"]);
+  if (!position) return null;
+  const members = new Map<string, Measured>();
+  for (const row of db.prepare("SELECT member, state FROM checkpoint_members").iterate()) {
+    members.set(String(row["member"]), revived(parsed<Measured>(row["state"])!));
+  }
+  for (const row of db.prepare("SELECT member, t_s, second FROM checkpoint_seconds").iterate()) {
+    members.get(String(row["member"]))?.rows.set(Number(row["t_s"]), parsed(row["second"])!);
+  }
+  return { position, members };
+}
+
+/** JSON knows no infinity: what was never heard comes back as null. */
+function revived(state: Measured): Measured {
+  const never = Number.NEGATIVE_INFINITY;
+  const plain_place = { ...state.plain_place, timestamp_ms: state.plain_place.timestamp_ms ?? never };
+  return { ...state, rows: new Map(), plain_place, heard_ms: state.heard_ms ?? never };
+}
+
 function transaction(db: DatabaseSync, work: () => void): void {
   db.exec("BEGIN IMMEDIATE");
   try {
@@ -149,27 +180,3 @@ function transaction(db: DatabaseSync, work: () => void): void {
 function parsed<T>(text: unknown): T | null {
   return typeof text === "string" ? (JSON.parse(text) as T) : null;
 }
-
-/** Whatever the file system or the database says, as a StoreError. */
-function guarded<T>(file: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof StoreError) throw error;
-    const { code, errcode, message } = error as { code?: string; errcode?: number; message: string };
-    const primary = (errcode ?? 0) & 0xff;
-    if (code === "ENOSPC" || code === "EDQUOT" || primary === SQLITE_FULL) {
-      throw new StoreError("disk_full", `no space is left for ${file}: free some, or use another --data folder (${message})`, { cause: error });
-    }
-    if (primary === SQLITE_NOTADB || primary === SQLITE_CORRUPT) {
-      throw new StoreError("not_a_store", `${file} is no Onrush store, or is damaged: move it away, or use another --data folder (${message})`, {
-        cause: error,
-      });
-    }
-    throw new StoreError("unwritable", `${file} or its folder cannot be written or read: ${message}`, { cause: error });
-  }
-}
-
-const SQLITE_CORRUPT = 11;
-const SQLITE_FULL = 13;
-const SQLITE_NOTADB = 26;

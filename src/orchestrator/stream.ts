@@ -8,7 +8,8 @@ import type { Log } from "./log.ts";
 /**
  * The one stream of run events. Each run has one cursor that all listeners share; `seq` counts per run. A listener that
  * comes late takes `history` and then what comes live: history is told by an empty cursor, and numbered so that its last
- * event has the number of the last live one. What is live next follows on without a gap.
+ * event has the number of the last live one. What is live next follows on without a gap. A standby keeps the reports
+ * and tells nothing.
  */
 export interface Stream {
   /** Something may have changed: tells it soon. */
@@ -25,8 +26,8 @@ const LONGEST_MS = 500;
 /** Telling may take a tenth of the time. */
 const REST = 10;
 
-export function createStream(options: { state: SystemState; archive: Archive; clock: Clock; log: Log }): Stream {
-  const { state, archive, clock, log } = options;
+export function createStream(options: { state: SystemState; archive: Archive; clock: Clock; log: Log; leads: () => boolean }): Stream {
+  const { state, archive, clock, log, leads } = options;
   const cursors = new Map<string, Cursor>();
   const listeners = new Set<(event: NumberedEvent) => void>();
   const told = new Set<string>();
@@ -46,7 +47,7 @@ export function createStream(options: { state: SystemState; archive: Archive; cl
     const begun_ms = clock.now_ms();
     // The report is stored before anyone is told that it exists.
     guard(() => archive.settle());
-    for (const test_id of state.runs.keys()) guard(() => tell(test_id));
+    if (leads()) for (const test_id of state.runs.keys()) guard(() => tell(test_id));
     guard(() => archive.letGo());
     for (const test_id of cursors.keys()) if (!state.runs.has(test_id)) cursors.delete(test_id);
     const took_ms = clock.now_ms() - begun_ms;

@@ -155,7 +155,10 @@ function unknownKey(path: PropertyKey[], key: string, input: unknown): Problem {
 }
 
 function knownKeys(path: PropertyKey[]): string[] {
-  return Object.keys(path[0] === "target" ? planSchema.shape.target.shape : planSchema.shape);
+  let schema: z.core.$ZodType | undefined = planSchema;
+  for (const key of path) schema = childOf(schema, key);
+  while (schema instanceof z.ZodDefault || schema instanceof z.ZodOptional) schema = schema.def.innerType;
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }
 
 /** The meta data of the deepest described schema on the way to a path. */
@@ -170,7 +173,7 @@ function metaAt(path: PropertyKey[]): OptionMeta {
   return meta;
 }
 
-function childOf(schema: z.core.$ZodType, key: PropertyKey): z.core.$ZodType | undefined {
+function childOf(schema: z.core.$ZodType | undefined, key: PropertyKey): z.core.$ZodType | undefined {
   if (schema instanceof z.ZodDefault || schema instanceof z.ZodOptional) return childOf(schema.def.innerType, key);
   if (schema instanceof z.ZodRecord) return schema.valueType;
   if (schema instanceof z.ZodArray) return schema.element;

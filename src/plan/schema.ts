@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { basicAuthorization, withoutCredentials } from "./credentials.ts";
 import { NODE_ID_PATTERN } from "./ids.ts";
+import { pinnedAddress } from "./pinned.ts";
 
 /** What the schema knows of an option besides its type and default. */
 export interface OptionMeta {
@@ -95,6 +96,37 @@ const headers = z
     refusal({ expected: "each header once (upper and lower case are the same)" }),
   );
 
+/** A block between PEM's own lines; whether it holds what it says is for the TLS library to see. */
+const PEM = /-----BEGIN [A-Z0-9 ]+-----[\s\S]+-----END [A-Z0-9 ]+-----/;
+
+function pem(description: string, expected: string) {
+  return option({ description, expected, secret: true }, z.string().regex(PEM).optional());
+}
+
+const tls = z
+  .strictObject({
+    ca: pem("Certificates (PEM) that may vouch for the target, in place of the system's.", "text with certificates in PEM"),
+    cert: pem("The client's certificate (PEM), with those that vouch for it.", "text with a certificate in PEM"),
+    key: pem("The key (PEM, not encrypted) of the client's certificate.", "text with a key in PEM"),
+    resume: option(
+      {
+        description: "Take up an earlier TLS session on a new connection, where the target offers it (default: whole handshakes).",
+        expected: "true or false",
+      },
+      z.boolean().optional(),
+    ),
+  })
+  .refine(({ cert, key }) => key !== undefined || cert === undefined, {
+    path: ["key"],
+    ...refusal({ expected: "a key together with the certificate" }),
+  })
+  .refine(({ cert, key }) => cert !== undefined || key === undefined, {
+    path: ["cert"],
+    ...refusal({ expected: "a certificate together with the key" }),
+  });
+
+const pinned = z.string().refine((text) => pinnedAddress(text) !== null);
+
 const target = z.strictObject({
   url: option(
     {
@@ -134,11 +166,35 @@ const target = z.strictObject({
     { description: "https: accept any certificate.", expected: "true or false" },
     z.boolean().default(false),
   ),
+  tls: option(
+    { description: "https: whom to trust and who the client is.", expected: "an object with ca, cert and key (PEM), resume" },
+    tls.optional(),
+  ),
+  resolve: option(
+    {
+      description: "HOST:IP, the address at which the URL's host is hit, whatever its name resolves to.",
+      expected: "HOST:IP, as example.test:127.0.0.1",
+    },
+    pinned.optional(),
+  ),
+  unix_socket: option(
+    {
+      description: "The path of a unix socket of the driver's machine through which the target is hit, whatever the URL's host and port.",
+      expected: "a path of 1 to 107 characters",
+    },
+    z
+      .string()
+      .regex(/^[^\0]{1,107}$/)
+      .optional(),
+  ),
 });
 
 // Other mistakes may have been found already: the URL need not be one.
 const authorizationIn = (parsed: URL | null) => (parsed === null ? null : basicAuthorization(parsed));
 const isAuthorization = (name: string) => name.toLowerCase() === "authorization";
+
+/** As in a URL: lower case, an IPv6 address without its brackets. */
+const hostOf = (parsed: URL | null) => parsed?.hostname.replace(/^\[|\]$/g, "") ?? null;
 
 /** User name and password leave the URL for a header: it is shown to people, kept, and repeated in messages. */
 const targetWithoutCredentials = target
@@ -146,6 +202,14 @@ const targetWithoutCredentials = target
     ({ url, headers }) => authorizationIn(urlOf(url)) === null || !Object.keys(headers).some(isAuthorization),
     { path: ["url"], ...refusal({ expected: "either a user name and password in the URL or an Authorization header" }) },
   )
+  .refine(
+    ({ url, resolve }) => resolve === undefined || pinnedAddress(resolve)?.hostname === hostOf(urlOf(url)),
+    { path: ["resolve"], ...refusal({ expected: "the URL's own host before the address" }) },
+  )
+  .refine(({ resolve, unix_socket }) => resolve === undefined || unix_socket === undefined, {
+    path: ["unix_socket"],
+    ...refusal({ expected: "either resolve or unix_socket" }),
+  })
   .overwrite((given) => {
     const parsed = urlOf(given.url);
     const authorization = authorizationIn(parsed);

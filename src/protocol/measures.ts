@@ -67,6 +67,14 @@ const row = z.object({
   response: encodedHistogram,
 });
 
+const tls = z.object({
+  protocol: boundedText(200),
+  cipher: boundedText(500),
+  handshakes: count,
+  resumed: orNone,
+  duration: encodedHistogram,
+});
+
 export const range = z.object({
   range_id: z.string().min(1).max(64),
   share: count,
@@ -90,6 +98,7 @@ export const measures = z.object({
   response: encodedHistogram,
   service: encodedHistogram.default(EMPTY),
   connect: encodedHistogram.default(EMPTY),
+  tls: tls.nullable().optional(),
   failed: encodedHistogram.default(EMPTY),
   send_lateness: encodedHistogram.default(EMPTY),
   ranges: boundedArray(rangeProgress, 10_000).default([]),

@@ -1,6 +1,4 @@
-import { decodeHistogram, HistogramError } from "../metrics/codec.ts";
 import { decodeMessage, ProtocolError, type MessageOf } from "../protocol/codec.ts";
-import type { ExtendedMetrics } from "../protocol/messages.ts";
 import type { Topic } from "../protocol/topics.ts";
 
 interface Place {
@@ -20,7 +18,10 @@ type Message<T extends Topic> = Place & { topic: T; message: MessageOf[T] };
 export type Entry = { [T in Topic]: Message<T> }[Topic] | (Place & { topic: Topic; rejected: string });
 export type EntryOf<T extends Topic> = Message<T>;
 
-/** Decodes one record, its histograms included. Never throws: what is none of ours becomes a rejected entry. */
+/**
+ * Decodes one record. Never throws: what is none of ours becomes a rejected entry. Histograms are looked at to their last
+ * byte (protocol/measures.ts): what is folded can be merged.
+ */
 export function toEntry(
   record: { topic: Topic; partition: number; offset: number; timestamp_ms: number; value: Uint8Array | null },
   heard_ms: number,
@@ -30,18 +31,9 @@ export function toEntry(
   const place = { topic, partition, offset, timestamp_ms, heard_ms, replayed };
   try {
     const message = decodeMessage(topic, record.value);
-    if ("kind" in message && message.kind === "snapshot") checkHistograms(message);
     return { ...place, message } as Entry;
   } catch (error) {
-    if (error instanceof HistogramError) return { ...place, rejected: "bad histogram" };
     if (!(error instanceof ProtocolError)) throw error;
     return { ...place, rejected: error.reason };
   }
-}
-
-/** What is folded can be merged: one bad histogram must not spoil every view of its run. @throws {HistogramError} */
-function checkHistograms(message: ExtendedMetrics): void {
-  for (const name of ["response", "service", "connect", "failed", "send_lateness"] as const) decodeHistogram(message[name]);
-  for (const row of message.rows) decodeHistogram(row.response);
-  if (message.warmup) decodeHistogram(message.warmup.response);
 }

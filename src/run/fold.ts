@@ -271,3 +271,8 @@ export function forget(state: SystemState, test_id: string): void {
   state.runs.delete(test_id);
   state.measured.delete(test_id);
 }
+
+/** Takes back what was folded of a test's metrics before; reading goes on at the record after the last of them. */
+export function restore(state: SystemState, test_id: string, members: Map<string, Measured>): void {
+  state.measured.set(test_id, members);
+}

@@ -1,5 +1,6 @@
 import { decodeHistogram } from "../metrics/codec.ts";
 import { createHistogram, merge, type Histogram } from "../metrics/histogram.ts";
+import { mergeTls, type TlsRecord, type TlsSummary } from "../metrics/tls.ts";
 import { percentilesUs, summarize, type LatencySummary } from "../metrics/statistics.ts";
 import type { Measures } from "../protocol/measures.ts";
 import type { PlainMetrics } from "../protocol/messages.ts";
@@ -11,6 +12,7 @@ export interface Measurements {
   response: Histogram;
   service: Histogram;
   connect: Histogram;
+  tls: TlsRecord | null;
   failed: Histogram;
   send_lateness: Histogram;
 }
@@ -21,6 +23,7 @@ export function measurementsOf(part: Measures): Measurements {
     response: decodeHistogram(part.response),
     service: decodeHistogram(part.service),
     connect: decodeHistogram(part.connect),
+    tls: part.tls ?? null,
     failed: decodeHistogram(part.failed),
     send_lateness: decodeHistogram(part.send_lateness),
   };
@@ -35,6 +38,7 @@ export function mergeMeasurements(parts: readonly Measurements[]): Measurements 
     response: merged((part) => part.response),
     service: merged((part) => part.service),
     connect: merged((part) => part.connect),
+    tls: mergeTls(parts.map(({ tls }) => tls)),
     failed: merged((part) => part.failed),
     send_lateness: merged((part) => part.send_lateness),
   };
@@ -58,11 +62,19 @@ export function infiniteOf({ dropped, network_error, timeout }: Pick<Account, "d
   return dropped + network_error + timeout;
 }
 
+/** What was negotiated, without the times of it. */
+export function tlsOf({ tls }: Measurements): TlsSummary | null {
+  if (tls === null) return null;
+  const { protocol, cipher, handshakes, resumed } = tls;
+  return { protocol, cipher, handshakes, resumed };
+}
+
 export function latencyOf(measured: Measurements, infinite: number): Latency {
   return {
     response: summarize(measured.response, infinite),
     service: summarize(measured.service),
     connect: summarize(measured.connect),
+    tls: summarize(measured.tls === null ? createHistogram() : decodeHistogram(measured.tls.duration)),
     failed: summarize(measured.failed),
   };
 }
@@ -70,7 +82,7 @@ export function latencyOf(measured: Measurements, infinite: number): Latency {
 /** A foreign node's own summary under the same names; what it does not say is null. */
 export function latencyOfSummary(plain: PlainMetrics | null): Latency {
   const nothing = summarize(createHistogram());
-  if (!plain) return { response: nothing, service: nothing, connect: nothing, failed: nothing };
+  if (!plain) return { response: nothing, service: nothing, connect: nothing, tls: nothing, failed: nothing };
   const { mean_latency, median_latency, min_latency, max_latency, mode_latency } = plain.metrics;
   const response: LatencySummary = {
     ...nothing,
@@ -80,7 +92,7 @@ export function latencyOfSummary(plain: PlainMetrics | null): Latency {
     median_ms: rounded(median_latency),
     mode_ms: rounded(mode_latency),
   };
-  return { response, service: nothing, connect: nothing, failed: nothing };
+  return { response, service: nothing, connect: nothing, tls: nothing, failed: nothing };
 }
 
 function rounded(ms: number | null): number | null {

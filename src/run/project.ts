@@ -3,7 +3,7 @@ import { buildReport, standingOf } from "./report.ts";
 import type { Report } from "./report-schema.ts";
 import { membersOf, stateOf } from "./accounts.ts";
 import { withoutSecrets } from "./secrets.ts";
-import { phaseOf, zeroMs, type Measured, type RunState, type SystemState } from "./state.ts";
+import { memberKey, phaseOf, zeroMs, type Measured, type RunState, type SystemState } from "./state.ts";
 import { secondsOf, timelineRows } from "./timeline.ts";
 
 /** What a stream of one run's events has told already. Start a listener that comes late with an empty one. */
@@ -127,6 +127,14 @@ export function revisionOf(run: RunState, measured: Map<string, Measured> | unde
     if (basis && !basis.final && member.final_seq >= 0) later++;
   }
   return 1 + later;
+}
+
+/** Every snapshot that the end of a run names was folded: control may be read before the metrics that it rests on. */
+export function holdsBasis(run: RunState, measured: Map<string, Measured> | undefined): boolean {
+  return (run.ended?.basis ?? []).every(({ node_id, epoch, seq, final }) => {
+    const member = measured?.get(memberKey(node_id, epoch));
+    return seq < 0 || ((member?.snapshot?.seq ?? -1) >= seq && (!final || (member?.final_seq ?? -1) >= 0));
+  });
 }
 
 /** The report of a test that has ended and is still in the state; null otherwise. */

@@ -1,4 +1,5 @@
 import type { LatencySummary } from "../metrics/statistics.ts";
+import type { TlsSummary } from "../metrics/tls.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { EndReason } from "../protocol/messages.ts";
 
@@ -51,6 +52,8 @@ export interface Latency {
   response: LatencySummary;
   service: LatencySummary;
   connect: LatencySummary;
+  /** The part of connect that TLS took. */
+  tls: LatencySummary;
   failed: LatencySummary;
 }
 
@@ -70,6 +73,8 @@ export interface NodeReport {
   /** Seconds since the schedule's zero. */
   lost_at: number | null;
   pacing: "precise" | "timer" | null;
+  /** null: no TLS handshake was done. */
+  tls: TlsSummary | null;
 }
 
 export interface TimelineRow {
@@ -122,6 +127,8 @@ export interface Report {
   /** The warm-up's own totals, where there was one. */
   warmup: { sent: number; completed: number; errors: number } | null;
   latency: Latency;
+  /** Of all nodes; null: no TLS handshake was done. */
+  tls: TlsSummary | null;
   statuses: Record<string, number>;
   errors: { kind: string; message: string; count: number }[];
   nodes: NodeReport[];

@@ -2,7 +2,16 @@ import type { Measures } from "../protocol/measures.ts";
 import { accountOf, isFinal, membersOf, stateOf, sumAccounts, type Account, type Member } from "./accounts.ts";
 import { generatorOf } from "./generator.ts";
 import { nodeViolations, violations } from "./invariants.ts";
-import { infiniteOf, latencyOf, latencyOfSummary, latenessOf, measurementsOf, mergeMeasurements, type Measurements } from "./latency.ts";
+import {
+  infiniteOf,
+  latencyOf,
+  latencyOfSummary,
+  latenessOf,
+  measurementsOf,
+  mergeMeasurements,
+  tlsOf,
+  type Measurements,
+} from "./latency.ts";
 import { REPORT_SCHEMA, type GeneratorReport, type Latency, type NodeReport, type Report, type Totals } from "./report-schema.ts";
 import { withoutSecrets } from "./secrets.ts";
 import { stopUs, zeroMs, type Measured, type RunState } from "./state.ts";
@@ -106,6 +115,7 @@ function nodeReport(
     coverage: member.foreign ? null : coverageOf(member),
     lost_at: member.lost ? lostAtS(run, member) : null,
     pacing: part?.generator?.pacing ?? null,
+    tls: own ? tlsOf(own) : null,
   };
 }
 
@@ -170,6 +180,7 @@ export function buildReport(run: RunState, measured: Map<string, Measured> | und
     totals,
     warmup: warmupOf(members),
     latency: standing.latency,
+    tls: tlsOf(standing.measured),
     statuses: sumBy(members, (part) => Object.entries(part.statuses)),
     errors: errorsOf(members),
     nodes,

@@ -12,7 +12,7 @@ function evidence(latencies_ms: readonly number[], totals: Partial<Totals> = {},
   const empty = createHistogram();
   return {
     totals: { ok: latencies_ms.length, aborted: 0, unknown: 0, dropped: 0, network_error: 0, timeout: 0, rps: 100, scheduled: n + (totals.unknown ?? 0), ...totals } as Totals,
-    measured: { response, service: response, connect: empty, failed: empty, send_lateness: empty },
+    measured: { response, service: response, connect: empty, tls: null, failed: empty, send_lateness: empty },
     generator: { valid, reasons: valid ? [] : ["generator_core_full"] },
   };
 }

@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { answerText } from "./answer.ts";
 import { DEFAULT_BEHAVIOUR, makeErrorPicker, makeStallClock, type Behaviour } from "./behaviour.ts";
 import { serve, type Answer, type Host } from "./connection.ts";
@@ -12,8 +12,8 @@ export interface TargetOptions extends Partial<Behaviour> {
   host?: string;
   /** Default 0: any free one. */
   port?: number;
-  /** Serves https (PEM). */
-  tls?: { key: string; cert: string };
+  /** Serves https (PEM). With `ca`: only clients with a certificate that it vouches for. */
+  tls?: { key: string; cert: string; ca?: string } & Pick<TlsOptions, "ciphers" | "minVersion" | "maxVersion">;
 }
 
 export interface Target {
@@ -95,7 +95,10 @@ export async function startTarget(options: TargetOptions = {}): Promise<Target> 
     serve(socket, connectionHost);
   };
   const settings = { allowHalfOpen: true, noDelay: true };
-  const server = tls === undefined ? createServer(settings, onConnection) : createTlsServer({ ...settings, ...tls }, onConnection);
+  const server =
+    tls === undefined
+      ? createServer(settings, onConnection)
+      : createTlsServer({ ...settings, ...tls, requestCert: tls.ca !== undefined }, onConnection);
   // With TLS these are the connections beneath it, which may never end their handshake.
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);

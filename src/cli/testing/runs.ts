@@ -37,7 +37,7 @@ const NO_LATENCY: LatencySummary = {
 };
 
 export function latencies(response: LatencySummary): Latency {
-  return { response, service: latency(0.4, response.count), connect: latency(1.5, 128), failed: NO_LATENCY };
+  return { response, service: latency(0.4, response.count), connect: latency(1.5, 128), tls: NO_LATENCY, failed: NO_LATENCY };
 }
 
 export function node(node_id: string, change: Partial<NodeReport> = {}): NodeReport {
@@ -45,7 +45,7 @@ export function node(node_id: string, change: Partial<NodeReport> = {}): NodeRep
     node_id, epoch: 1, state: "finished", foreign: false, source: "histogram",
     totals: totals({ planned: 1000, scheduled: 1000, sent: 1000, ok: 1000, completed: 1000, rps: 200, target_rps: 200 }),
     latency: latencies(latency(0.5, 1000)), start_offset_ms: 0.12, send_lateness_us: { p50: 40, p99: 900, max: 2100 }, coverage: 1,
-    lost_at: null, pacing: "timer",
+    lost_at: null, pacing: "timer", tls: null,
     ...change,
   };
 }
@@ -68,7 +68,7 @@ export function report(change: Partial<Report> = {}): Report {
     schema: REPORT_SCHEMA, revision: 1, test_id: "t-20261121-093015-x7k2", name: null, plan: PLAN, model: "open",
     started_at: "2026-11-21T09:30:15.000Z", ended_at: "2026-11-21T09:30:20.010Z", duration_s: 5, drain_s: 0.01, status: "completed",
     complete: true, incomplete_reasons: [], verdict: "none", thresholds: [], totals: totals(), warmup: null,
-    latency: latencies(latency(0.5, 2000)), statuses: { "200": 2000 }, errors: [], nodes: [node("driver-1"), node("driver-2")],
+    latency: latencies(latency(0.5, 2000)), tls: null, statuses: { "200": 2000 }, errors: [], nodes: [node("driver-1"), node("driver-2")],
     timeline: [], start_spread_ms: 0.08, generator: { cpu: 0.19, utilisation: 0.092, valid: true, reasons: [] }, bugs: [],
     ...change,
   };

@@ -80,6 +80,7 @@ const snapshot = fc
       response: histogram,
       service: histogram,
       connect: histogram,
+      tls: fc.option(fc.record({ protocol: text(200), cipher: text(500), handshakes: count, resumed: count, duration: histogram })),
       failed: histogram,
       send_lateness: histogram,
       ranges: list(fc.record({ range_id: rangeId, taken: count })),
