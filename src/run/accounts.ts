@@ -3,6 +3,7 @@ import type { Counts } from "../metrics/snapshot.ts";
 import { makePacer, rangeLength } from "../plan/pacer.ts";
 import type { LostCommand } from "../protocol/control.ts";
 import type { EndReason } from "../protocol/messages.ts";
+import { COUNTS } from "./invariants.ts";
 import { ownershipOf, type Owned } from "./ownership.ts";
 import { isBoundless } from "./redistribution.ts";
 import type { NeverSentReason, NodeReport, Totals } from "./report-schema.ts";
@@ -223,19 +224,7 @@ export function sumAccounts(accounts: readonly Account[]): Account {
 }
 
 const SUMMED = [
-  "planned",
-  "scheduled",
-  "never_sent",
-  "sent",
-  "dropped",
-  "ok",
-  "http_error",
-  "network_error",
-  "timeout",
-  "aborted",
-  "unknown",
-  "overlap",
-  "completed",
+  ...COUNTS,
   "in_flight",
   "waiting",
   "bytes_in",

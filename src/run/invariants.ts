@@ -25,7 +25,8 @@ export function violations(totals: Totals, histogram: number, live: boolean): st
   return found;
 }
 
-const COUNTS = [
+/** What adds up over the nodes, and under the invariants. */
+export const COUNTS = [
   "planned",
   "scheduled",
   "never_sent",
